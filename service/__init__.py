@@ -1,0 +1,1 @@
+"""The serving half of Peregrine: events in, lists out. Imports no torch."""
