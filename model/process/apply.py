@@ -1,0 +1,176 @@
+"""apply(state, events) -> state': the only writer of memory, neighbours, pairs and counters (MODEL.md section 3).
+
+Events come in log order. They are cut into runs of one tick (the tick of the log's time, which only moves forward);
+inside a tick every item shows one visible vector, and each user's moments are stepped level by level, all users at
+once. Nothing here depends on where a batch begins or ends, or on the order of events that share a timestamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.process.batch import Events, Items, Users
+from model.process.groups import add_rows, running_max, starts_of
+from model.process.neighbours import add_neighbours
+from model.process.pairs import add_pairs
+from model.process.popularity import add_popularity
+from model.process.records import NEVER, Float, Int, Records
+from model.process.temporal_model import TemporalModel
+from model.spec import ModelSpec
+
+
+@dataclass
+class Commits:
+    """Rows as they were when their open moment (user) or tick (item) was folded into memory: what training replays."""
+
+    users: list[tuple[Int, Records]] = field(default_factory=list)
+    items: list[tuple[Int, Records]] = field(default_factory=list)
+
+
+def apply(
+    users: Users,
+    items: Items,
+    events: Events,
+    log_time: int,
+    model: TemporalModel,
+    item_hash: NDArray[np.uint64],
+    commits: Commits | None = None,
+) -> int:
+    """Applies `events` in place and returns the log's new time (running maximum of timestamps).
+
+    item_hash: stable hashes by catalogue index; commits: collects what was folded, if given.
+    """
+    if not len(events):
+        return log_time
+    spec = model.spec
+    times = np.maximum.accumulate(np.maximum(events.timestamp, log_time))
+    ticks = times // spec.item_tick
+    bounds = [*np.flatnonzero(starts_of(ticks)), len(events)]
+    moment, opens = moments_of(users, events)
+    messages = _encode(events, spec)  # (E, e)
+    for lo, hi in pairwise(bounds):
+        run = slice(lo, hi)
+        _apply_tick(
+            users, items, events.take(run), moment[run], opens[run], messages[run], int(ticks[lo]), model, commits
+        )
+    _count_late(users, events, times)
+    add_neighbours(users, items, events, item_hash)
+    add_pairs(users, items, events, moment, spec, item_hash)
+    add_popularity(items, events, spec)
+    return int(times[-1])
+
+
+def moments_of(users: Users, events: Events) -> tuple[Int, NDArray[np.bool_]]:
+    """(E,) 0 where the event joins its user's open moment, k where it belongs to the k-th that these events open;
+    and (E,) whether it is the event that opens it.
+
+    A moment opens at a timestamp above the user's key; an event late for its user joins the one then open.
+    """
+    order = np.lexsort((np.arange(len(events)), events.user))
+    user = events.user[order]
+    key = running_max(user, np.maximum(events.timestamp[order], users.rows["key"][user]))
+    opens = np.ones(len(order), dtype=np.bool_)
+    opens[1:] = (key[1:] != key[:-1]) | (user[1:] != user[:-1])
+    opens = opens & (key > users.rows["key"][user])
+    level = np.cumsum(opens)
+    level = level - np.maximum.accumulate(np.where(starts_of(user), level - opens, 0))
+    moment = np.empty(len(events), dtype=np.int64)
+    moment[order] = level
+    opening = np.empty(len(events), dtype=np.bool_)
+    opening[order] = opens
+    return moment, opening
+
+
+def visible_items(rows: Records, tick: int, model: TemporalModel) -> Float:
+    """(B, d) v_i = [x_i || c_i] as every reader sees it in `tick`: an item's open tick does not show."""
+    memory = rows["m"].copy()
+    closed = np.flatnonzero((rows["key"] < tick) & (rows["count"] > 0))
+    if len(closed):
+        memory[closed] = model.update_items(rows[closed])
+    return np.concatenate([rows["x"], memory], axis=1)
+
+
+def _encode(events: Events, spec: ModelSpec) -> Float:
+    """(E, e) one-hot type and signed log of the value."""
+    encoded = np.zeros((len(events), spec.event_dim), dtype=np.float32)
+    encoded[np.arange(len(events)), events.type] = 1.0
+    encoded[:, -1] = np.sign(events.value) * np.log1p(np.abs(events.value))
+    return encoded
+
+
+def _apply_tick(
+    users: Users,
+    items: Items,
+    events: Events,
+    moment: Int,
+    opens: NDArray[np.bool_],
+    encoded: Float,
+    tick: int,
+    model: TemporalModel,
+    commits: Commits | None,
+) -> None:
+    touched = np.unique(events.item)
+    stale = touched[items.rows["key"][touched] < tick]
+    gap = np.where(items.rows["key"][stale] == NEVER, 0, (tick - items.rows["key"][stale]) * model.spec.item_tick)
+    _roll(items.rows, stale, np.full(len(stale), tick), gap, model.update_items, commits.items if commits else None)
+
+    for step in np.unique(moment):
+        here = np.flatnonzero(moment == step)
+        opening = here[opens[here]]
+        _open_moments(users.rows, events.user[opening], events.timestamp[opening], model, commits)
+        _exchange(users.rows, items.rows, events.take(here), encoded[here])
+
+
+def _open_moments(rows: Records, users: Int, timestamp: Int, model: TemporalModel, commits: Commits | None) -> None:
+    known = rows["key"][users] != NEVER
+    gap = np.where(known, timestamp - rows["key"][users], 0)
+    _roll(rows, users, timestamp, gap, model.update_users, commits.users if commits else None)
+    rows["moments"][users] += 1
+    rows["gaps"][users] += known.astype(np.uint32)
+    rows["log_gap_sum"][users] += np.log1p(gap).astype(np.float32)
+
+
+def _roll(
+    rows: Records,
+    which: Int,
+    key: Int,
+    gap: Int,
+    update: Callable[[Records], Float],
+    log: list[tuple[Int, Records]] | None,
+) -> None:
+    """Step (a): folds the open messages of `which` into memory and opens a new moment or tick at `key`."""
+    if not len(which):
+        return
+    held = rows[which]
+    folded = np.flatnonzero(held["count"] > 0)
+    if len(folded):
+        held["m"][folded] = update(held[folded])
+        if log is not None:
+            log.append((which[folded], rows[which[folded]]))
+    held["first"] = held["key"] == NEVER
+    held["key"], held["gap"], held["sum"], held["count"] = key, gap, 0.0, 0
+    rows[which] = held
+
+
+def _exchange(users: Records, items: Records, events: Events, encoded: Float) -> None:
+    """Step (b): each side's open sum takes the other side's vector and e."""
+    item_vectors = np.concatenate([items["x"][events.item], items["m"][events.item]], axis=1)
+    to_users = np.concatenate([item_vectors, encoded], axis=1)
+    to_items = np.concatenate([users["m"][events.user], encoded], axis=1)
+    add_rows(users["sum"], events.user, to_users)
+    add_rows(items["sum"], events.item, to_items)
+    for rows, node in ((users, events.user), (items, events.item)):
+        np.add.at(rows["count"], node, 1)
+        np.maximum.at(rows["last"], node, events.timestamp)
+        np.maximum.at(rows["offset"], node, events.offset)
+    np.add.at(users["events"], events.user, 1)
+
+
+def _count_late(users: Users, events: Events, times: Int) -> None:
+    """Events behind the log's time are late; where their sums went is `_apply_tick`'s business."""
+    np.add.at(users.rows["late"], events.user, (events.timestamp < times).astype(np.uint32))

@@ -1,0 +1,56 @@
+"""Popularity in time: decayed counts of an item, and the features that P(i, t) is computed from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from model.process.batch import Events, Items
+from model.process.decay import decay
+from model.process.groups import add_rows
+from model.process.records import NEVER, Float, Records
+from model.spec import DAY, ModelSpec
+
+
+def add_popularity(items: Items, events: Events, spec: ModelSpec) -> None:
+    """Counts the events into the items' decayed counters, in place; the order of the events does not matter."""
+    rows, half_lives = items.rows, spec.popularity_half_lives
+    latest = rows["pop_time"].copy()
+    np.maximum.at(latest, events.item, events.timestamp)
+    touched = np.unique(events.item)
+    elapsed = np.where(rows["pop_time"][touched] == NEVER, 0, latest[touched] - rows["pop_time"][touched])
+    rows["popularity"][touched] *= decay(elapsed, half_lives, forever=True)
+    weight = np.asarray(spec.weights(), dtype=np.float32)[events.type]
+    share = weight[:, None] * decay(latest[events.item] - events.timestamp, half_lives, forever=True)
+    add_rows(rows["popularity"], events.item, share)
+    rows["pop_time"][touched] = latest[touched]
+    np.add.at(rows["events"], events.item, 1)
+    first = np.where(rows["first_event"] == NEVER, -NEVER, rows["first_event"])
+    np.minimum.at(first, events.item, events.timestamp)
+    rows["first_event"][touched] = first[touched]
+
+
+def popularity_width(spec: ModelSpec) -> int:
+    """F_pop, the number of popularity features."""
+    return 2 * (len(spec.popularity_half_lives) + 1) + 1  # counts, trend, age, seen
+
+
+def popularity_features(items: Records, log_time: int, spec: ModelSpec) -> Float:
+    """(N, F_pop): log counts per half-life, their differences (trend) and log age, at floor(log_time / pop_step).
+
+    A count younger than that floor is taken as it stands. Rates are events a day; the last one is the all-time mean.
+    """
+    at = log_time // spec.pop_step * spec.pop_step
+    seen = items["first_event"] != NEVER
+    elapsed = np.where(seen, at - items["pop_time"], 0)
+    counts = items["popularity"] * decay(elapsed, spec.popularity_half_lives, forever=True)  # (N, H)
+    age = np.where(seen, np.maximum(at - items["first_event"], 0), 0) / DAY
+    rates = np.log(counts[:, :-1] / _days(spec) + 1e-3)
+    rates = np.concatenate([rates, np.log(counts[:, -1:] / (age[:, None] + 1.0) + 1e-3)], axis=1)
+    trend = rates[:, :-1] - rates[:, 1:]
+    columns = [np.log1p(counts), trend, np.log1p(age)[:, None], seen[:, None].astype(np.float32)]
+    return np.asarray(np.concatenate(columns, axis=1), dtype=np.float32)
+
+
+def _days(spec: ModelSpec) -> Float:
+    """Mean number of days that a decayed count gathers events over, per half-life."""
+    return np.asarray(np.asarray(spec.popularity_half_lives) / DAY / np.log(2), dtype=np.float32)

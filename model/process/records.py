@@ -1,0 +1,120 @@
+"""The packed records of a user, an item and a (user, item) pair: numpy structured dtypes, which are also the blobs.
+
+A record's first byte is the format version. `m, sum, count, gap, first, key` are the running state (the row) of a
+node: memory before the open moment (or tick), the messages summed since, their number, the gap in seconds before the
+open moment, whether it is the node's first, and the moment's timestamp (user) or the tick's number (item).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.spec import FORMAT, ModelSpec
+
+Records = NDArray[np.void]
+Int = NDArray[np.int64]
+Float = NDArray[np.float32]
+
+NEVER = -(2**62)
+"""Key and time of what has not happened."""
+UNSET_ITEM = 2**32 - 1
+"""Item index of an empty neighbour slot."""
+
+PAIR = np.dtype(
+    [
+        ("first", "i8"),
+        ("last", "i8"),
+        ("item", "u4"),
+        ("count", "u4"),
+        ("moments", "u4"),
+        ("decayed", "f4", (3,)),
+    ]
+)
+"""What a user did with one item: first and last time, events, moments, weighted counts decayed to `last`."""
+
+_ROW_HEAD = [("version", "u1"), ("first", "u1"), ("flags", "u2"), ("count", "u4"), ("offset", "i8")]
+_ROW_TIMES = [("key", "i8"), ("last", "i8"), ("gap", "i8")]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Record dtypes for the widths of one spec."""
+
+    user: np.dtype[np.void]
+    item: np.dtype[np.void]
+
+
+def layout(spec: ModelSpec) -> Layout:
+    """The record dtypes of `spec`."""
+    return _layout(spec.dim, spec.message_dim, spec.neighbours, len(spec.popularity_half_lives) + 1)
+
+
+@lru_cache(maxsize=8)
+def _layout(dim: int, message_dim: int, n: int, counters: int) -> Layout:
+    user = [
+        *_ROW_HEAD,
+        *_ROW_TIMES,
+        ("nb_time", "i8", (n,)),
+        ("moments", "u4"),
+        ("events", "u4"),
+        ("gaps", "u4"),  # closed gaps in log_gap_sum
+        ("log_gap_sum", "f4"),
+        ("evicted", "u4"),  # pairs dropped at the cap
+        ("late", "u4"),
+        ("nb_item", "u4", (n,)),
+        ("nb_type", "u1", (n,)),
+        ("m", "f4", (dim,)),
+        ("sum", "f4", (message_dim,)),
+    ]
+    item = [
+        *_ROW_HEAD,
+        *_ROW_TIMES,
+        ("first_event", "i8"),
+        ("available_from", "i8"),
+        ("pop_time", "i8"),
+        ("events", "u4"),
+        ("buyers", "u4"),
+        ("repeats", "u4"),
+        ("repeat_log_gap_sum", "f4"),
+        ("popularity", "f4", (counters,)),  # weighted counts decayed to pop_time; the last one never decays
+        ("x", "f4", (dim // 2,)),  # static half, made from text and learned id under these weights
+        ("m", "f4", (dim // 2,)),
+        ("sum", "f4", (message_dim,)),
+    ]
+    return Layout(np.dtype(user), np.dtype(item))
+
+
+def new_users(count: int, spec: ModelSpec, initial: Float) -> Records:
+    """`count` users that did nothing yet. initial: (d,) the learned initial memory."""
+    rows = np.zeros(count, dtype=layout(spec).user)
+    _blank(rows, initial)
+    rows["nb_item"] = UNSET_ITEM
+    rows["nb_time"] = NEVER
+    return rows
+
+
+def new_items(count: int, spec: ModelSpec, initial: Float) -> Records:
+    """`count` items without an event. initial: (d/2,) the learned initial memory."""
+    rows = np.zeros(count, dtype=layout(spec).item)
+    _blank(rows, initial)
+    rows["first_event"] = NEVER
+    rows["available_from"] = -NEVER
+    rows["pop_time"] = NEVER
+    return rows
+
+
+def _blank(rows: Records, initial: Float) -> None:
+    rows["version"] = FORMAT
+    rows["first"] = 1
+    rows["key"] = NEVER
+    rows["last"] = NEVER
+    rows["m"] = initial
+
+
+def row_inputs(rows: Records) -> dict[str, Float]:
+    """The five arrays of the row that the graphs take: m (B, d), sum (B, r), count, gap [seconds], first (B,)."""
+    return {name: np.ascontiguousarray(rows[name], dtype=np.float32) for name in ("m", "sum", "count", "gap", "first")}

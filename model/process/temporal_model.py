@@ -1,0 +1,85 @@
+"""The port to the learned part: what the state process and the scorer ask of a set of weights.
+
+Arrays in, arrays out, float32, batch first. `model.torch_model` answers from torch weights, the service's
+`OnnxModel` from a bundle's graphs. Rows are passed as records; `record.row_inputs` turns them into tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from model.process.records import Float, Records
+from model.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class UserInputs:
+    """Everything `embed_users` sees of B users at their moments (MODEL.md section 3). Gaps are in seconds.
+
+    since: (B,) seconds since last_update; gap_stats: (B, 2) sum and number of the user's log gaps;
+    nb_v: (B, n, d) visible vectors of the neighbours; nb_type, nb_gap, nb_mask: (B, n);
+    facets: (B, 4, d_f) text embeddings; has: (B, 4) 1 where a facet is there.
+    """
+
+    rows: Records
+    since: Float
+    gap_stats: Float
+    nb_v: Float
+    nb_type: Float
+    nb_gap: Float
+    nb_mask: Float
+    facets: Float
+    has: Float
+
+
+@dataclass(frozen=True)
+class UserEmbeddings:
+    """h: (B, d) temporal embedding; w_pop: (B, P) weights on popularity; q_pair: (B, q)."""
+
+    h: Float
+    w_pop: Float
+    q_pair: Float
+
+
+class Updaters(Protocol):
+    """The memory updaters: commit(r), the open moment's (or tick's) messages folded into memory."""
+
+    def update_users(self, rows: Records) -> Float:
+        """(B,) user records -> (B, d) committed memory; rows without open messages keep theirs."""
+        ...
+
+    def update_items(self, rows: Records) -> Float:
+        """(B,) item records -> (B, d/2)."""
+        ...
+
+
+class TemporalModel(Updaters, Protocol):
+    """One set of weights, ready to use."""
+
+    @property
+    def spec(self) -> ModelSpec: ...
+
+    @property
+    def initial_user(self) -> Float:
+        """(d,) memory of a user who did nothing yet."""
+        ...
+
+    @property
+    def initial_item(self) -> Float:
+        """(d/2,) memory of an item without events."""
+        ...
+
+    def static_items(self, text: Float, item_id: Float, has_id: Float) -> Float:
+        """text (B, d_t), item_id (B, d/2), has_id (B,) -> x_i (B, d/2), the static half."""
+        ...
+
+    def embed_users(self, inputs: UserInputs) -> UserEmbeddings: ...
+
+    def popularity(self, features: Float) -> Float:
+        """(N, F_pop) features -> (N, P)."""
+        ...
+
+    def score_pairs(self, features: Float, q_pair: Float) -> Float:
+        """(M, F_pair) features of pairs and (M, q) of their users -> (M,) additions to the score."""
+        ...
