@@ -1,1 +1,1 @@
-"""The model half of Peregrine. Importing this package imports nothing, so that `service` may share `spec` and `process`."""
+"""The model half of Peregrine. Importing it imports nothing, so that `service` may share `spec`, `process`, `text`."""

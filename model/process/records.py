@@ -40,12 +40,26 @@ _ROW_HEAD = [("version", "u1"), ("first", "u1"), ("flags", "u2"), ("count", "u4"
 _ROW_TIMES = [("key", "i8"), ("last", "i8"), ("gap", "i8")]
 
 
+_COUNTERS = (
+    "offset",
+    "first_event",
+    "available_from",
+    "pop_time",
+    "events",
+    "buyers",
+    "repeats",
+    "repeat_log_gap_sum",
+    "popularity",
+)
+
+
 @dataclass(frozen=True)
 class Layout:
-    """Record dtypes for the widths of one spec."""
+    """Record dtypes for the widths of one spec. counters: the part of an item that every replica follows."""
 
     user: np.dtype[np.void]
     item: np.dtype[np.void]
+    counters: np.dtype[np.void]
 
 
 def layout(spec: ModelSpec) -> Layout:
@@ -85,7 +99,16 @@ def _layout(dim: int, message_dim: int, n: int, counters: int) -> Layout:
         ("m", "f4", (dim // 2,)),
         ("sum", "f4", (message_dim,)),
     ]
-    return Layout(np.dtype(user), np.dtype(item))
+    counted = [entry for entry in item if entry[0] in _COUNTERS]
+    return Layout(np.dtype(user), np.dtype(item), np.dtype(counted))
+
+
+def counters_of(items: Records, spec: ModelSpec) -> Records:
+    """(B,) counter records of item records: popularity, repurchase, availability, and the offset they stand at."""
+    counters = np.empty(len(items), dtype=layout(spec).counters)
+    for name in counters.dtype.names or ():
+        counters[name] = items[name]
+    return counters
 
 
 def new_users(count: int, spec: ModelSpec, initial: Float) -> Records:

@@ -1,0 +1,117 @@
+"""The values that travel between the paths, the ports and the adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.process.records import NEVER, Float, Records
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing a user did, validated. timestamp: unix seconds, None until the log gives one."""
+
+    event_id: str
+    user_id: str
+    item_id: str
+    type: str
+    timestamp: int | None
+    value: float = 0.0
+    extra: bytes = b""
+    """JSON of session_id, request_id and properties; kept in the log, not read by the state process."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemChange:
+    """An item as the catalogue knows it from now on.
+
+    document: JSON of the item as the API shows it; vector: float32 bytes of its text embedding (b"" without text),
+    made by `embedder`; available_from: unix seconds, None for "from its first event".
+    """
+
+    item_id: str
+    document: bytes
+    embedder: str = ""
+    vector: bytes = b""
+    available_from: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One record for the log. dedupe: digest of a client-given event id, "" if there is nothing to deduplicate."""
+
+    payload: bytes
+    timestamp: int | None = None
+    dedupe: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """offset: where the record stands in the log (the first one's, for a duplicate)."""
+
+    offset: int
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One record of the log. offset: 1, 2, 3, ... without gaps; timestamp: unix seconds."""
+
+    offset: int
+    timestamp: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the state stands. Everything in it is a function of the log up to `offset` and of the bundle, but for
+    `tick`, the tick that item vectors are published for (live, the wall clock closes ticks too).
+
+    log_time: running maximum of the events' timestamps; item_count: catalogue indexes given so far.
+    """
+
+    offset: int = 0
+    log_time: int = NEVER
+    tick: int = NEVER
+    item_count: int = 0
+    log_id: str = ""
+    bundle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """What a commit changed for every replica's item index. Parallel arrays; indexes are catalogue indexes.
+
+    new_items: ids of items whose indexes follow the ones known so far; counters: (k,) `COUNTERS` records;
+    vectors: (j, d) visible vectors.
+    """
+
+    position: Position
+    new_items: tuple[str, ...]
+    counter_index: NDArray[np.uint32]
+    counters: Records
+    vector_index: NDArray[np.uint32]
+    vectors: Float
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Everything one step of the worker changes, written together or not at all.
+
+    epoch: of the writer; previous: the offset this step started from; documents: catalogue JSON by item id;
+    texts: packed text vectors by catalogue index.
+    """
+
+    epoch: int
+    previous: int
+    position: Position
+    users: Mapping[str, bytes] = field(default_factory=dict)
+    items: Mapping[int, bytes] = field(default_factory=dict)
+    new_items: tuple[str, ...] = ()
+    documents: Mapping[str, bytes] = field(default_factory=dict)
+    texts: Mapping[int, bytes] = field(default_factory=dict)
+    feed: FeedEntry | None = None

@@ -1,0 +1,55 @@
+"""Everything the service raises on purpose. Adapters translate foreign errors into these; the API maps them once.
+
+PeregrineError
+|- ConfigurationError    a setting or a folder is wrong; says which, and what to do
+|  |- BundleError        a bundle that must not be served: hash, spec or tensors are off
+|- StoreUnavailable      Redis/Valkey does not answer, or not in time
+|- WriterConflict        this worker must stop
+|  |- LeaseHeld          another worker leads
+|  |- Fenced             a newer epoch has written
+|  |- StateMismatch      the state does not belong to this log, or is ahead of it
+|- RequestError          the caller's mistake
+   |- MomentPassed       `at` lies before the user's last event
+"""
+
+from __future__ import annotations
+
+
+class PeregrineError(Exception):
+    """Base of all."""
+
+
+class ConfigurationError(PeregrineError):
+    """A setting or a folder is wrong."""
+
+
+class BundleError(ConfigurationError):
+    """A bundle that must not be served."""
+
+
+class StoreUnavailable(PeregrineError):
+    """Redis/Valkey does not answer, or not in time."""
+
+
+class WriterConflict(PeregrineError):
+    """This worker must stop."""
+
+
+class LeaseHeld(WriterConflict):
+    """Another worker leads."""
+
+
+class Fenced(WriterConflict):
+    """A newer epoch has written, or the state is not where this writer left it."""
+
+
+class StateMismatch(WriterConflict):
+    """The state does not belong to this log, or is ahead of it."""
+
+
+class RequestError(PeregrineError):
+    """The caller's mistake."""
+
+
+class MomentPassed(RequestError):
+    """`at` lies before the user's last event: memory has moved past it."""

@@ -1,0 +1,181 @@
+"""The ports: small protocols between the paths and the technologies. One contract suite each, run on every adapter.
+
+The API is asyncio, the worker is not: what both sides need of a store is therefore two ports (a log is appended to
+through `EventLog` and read through `EventSource`). All of them raise `StoreUnavailable` when the store does not
+answer in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.process.records import Float, Int
+from model.process.temporal_model import TemporalModel
+from service.core.types import Append, Appended, Commit, FeedEntry, LogEntry, Position
+
+__all__ = [
+    "EventLog",
+    "EventSource",
+    "ItemFeed",
+    "ItemIndex",
+    "StateReader",
+    "StateStore",
+    "TemporalModel",
+    "TextEmbedder",
+    "UserRead",
+]
+
+
+class EventLog(Protocol):
+    """The durable log as the API sees it."""
+
+    async def append(self, records: Sequence[Append]) -> list[Appended]:
+        """Appends all of `records` in one durable step and answers when they cannot be lost any more.
+
+        A record whose `dedupe` digest was appended before (24 h or 2 M digests, whichever is first), in an earlier
+        call or earlier in this one, is left out and answered with the first one's offset. A record without a
+        timestamp takes the log server's time, never below one it gave before.
+        """
+        ...
+
+    async def end(self) -> int:
+        """Offset of the newest record, 0 for an empty log."""
+        ...
+
+
+class EventSource(Protocol):
+    """The durable log as the worker sees it."""
+
+    def log_id(self) -> str:
+        """Identity of the log, made when it was first used; state of another log must not follow it."""
+        ...
+
+    def read(self, after: int, count: int, block_ms: int) -> list[LogEntry]:
+        """Up to `count` records with offset > `after`, in order; waits up to `block_ms` for the first."""
+        ...
+
+    def end(self) -> int: ...
+
+
+class StateStore(Protocol):
+    """The state as its one writer sees it."""
+
+    def acquire(self, owner: str, ttl_ms: int) -> int:
+        """Takes the lease and returns a new epoch, higher than any before. Raises LeaseHeld, naming the holder."""
+        ...
+
+    def renew(self, owner: str, ttl_ms: int) -> None:
+        """Raises Fenced if the lease is somebody else's by now."""
+        ...
+
+    def release(self, owner: str) -> None:
+        """Gives the lease back, if it is still `owner`'s."""
+        ...
+
+    def position(self) -> Position: ...
+
+    def users(self, user_ids: Sequence[str]) -> list[bytes | None]: ...
+
+    def items(self, index: Sequence[int]) -> list[bytes | None]: ...
+
+    def texts(self, index: Sequence[int]) -> list[bytes | None]:
+        """Packed text vectors: embedder id, b"\\0", float32 bytes."""
+        ...
+
+    def item_ids(self, start: int, count: int) -> list[str]:
+        """Ids of the items with catalogue indexes start, start + 1, ..."""
+        ...
+
+    def commit(self, commit: Commit) -> None:
+        """Writes everything in `commit` at once.
+
+        Raises Fenced, and writes nothing, if a newer epoch exists or the state's offset is not `commit.previous`.
+        """
+        ...
+
+    def reset(self, epoch: int, position: Position) -> None:
+        """Deletes all users, items and feed entries and starts again at `position`. Raises Fenced."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UserRead:
+    """blob: the user's packed record and pairs, None for an unknown user; committed: the state's offset, read with
+    it in one step."""
+
+    blob: bytes | None
+    committed: int
+
+
+class StateReader(Protocol):
+    """The state as the request path sees it. Never writes."""
+
+    async def user(self, user_id: str) -> UserRead: ...
+
+    async def position(self) -> Position: ...
+
+    async def items(self, index: Sequence[int]) -> list[bytes | None]: ...
+
+    async def item_ids(self, start: int, count: int) -> list[str]: ...
+
+    async def documents(self, item_ids: Sequence[str]) -> list[bytes | None]:
+        """Catalogue JSON by item id, None for items the catalogue was never told of."""
+        ...
+
+
+class ItemFeed(Protocol):
+    """The bounded stream of item changes as a replica follows it."""
+
+    async def cursor(self) -> str:
+        """The place of the newest entry; reading after it gives what is committed from now on."""
+        ...
+
+    async def read(self, cursor: str, block_ms: int) -> tuple[str, list[FeedEntry]]:
+        """Entries after `cursor`, and the new cursor. Raises FeedLost if `cursor` was trimmed away."""
+        ...
+
+
+class FeedLost(Exception):
+    """The place in the feed is gone (trimmed, or another server): load the items again."""
+
+
+class ItemIndex(Protocol):
+    """The items of one replica, in process memory, searchable by inner product."""
+
+    @property
+    def position(self) -> Position: ...
+
+    def __len__(self) -> int: ...
+
+    def apply(self, entry: FeedEntry) -> None:
+        """Takes over a feed entry; one that is older than what an item already has is ignored for that item."""
+        ...
+
+    def top_k(
+        self, query: Float, k: int, additions: tuple[Int, Float], exclude: Int, at: int
+    ) -> tuple[NDArray[np.int64], Float]:
+        """The k available items with the highest query . item + addition, best first: (index, score).
+
+        query: (d + P,); additions: distinct indexes (M,) and what to add to their scores; exclude: indexes to leave
+        out; at: log time that availability is judged by. Fewer than k come back when fewer are available.
+        """
+        ...
+
+
+class TextEmbedder(Protocol):
+    """Texts to unit vectors. `id` names the weights; vectors of different ids never meet."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    def embed(self, texts: Sequence[str]) -> Float:
+        """(B, dim) float32; a text without any known word, or an empty one, is the zero vector."""
+        ...
