@@ -26,7 +26,7 @@ def has_sentence_encoder() -> bool:
 
 
 class SentenceEncoder:
-    """Texts to (B, 512) unit vectors; an empty text is the zero vector. Raises ModuleNotFoundError without the extra."""
+    """Texts to (B, 512) unit vectors; an empty text is the zero vector. ModuleNotFoundError without the extra."""
 
     id = SENTENCE_ENCODER
     dim = SENTENCE_DIM

@@ -11,10 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from model.process.records import Float, Int
+from model.process.records import Float, Int, Records
 from model.process.temporal_model import TemporalModel
 from service.core.types import Append, Appended, Commit, FeedEntry, LogEntry, Position
 
@@ -145,25 +142,53 @@ class FeedLost(Exception):
 
 
 class ItemIndex(Protocol):
-    """The items of one replica, in process memory, searchable by inner product."""
+    """The items of one replica, in process memory, searchable by inner product. Indexes are catalogue indexes."""
 
     @property
-    def position(self) -> Position: ...
-
-    def __len__(self) -> int: ...
-
-    def apply(self, entry: FeedEntry) -> None:
-        """Takes over a feed entry; one that is older than what an item already has is ignored for that item."""
+    def position(self) -> Position:
+        """Of the newest entry applied; its log_time also counts what `advance` was told."""
         ...
 
-    def top_k(
-        self, query: Float, k: int, additions: tuple[Int, Float], exclude: Int, at: int
-    ) -> tuple[NDArray[np.int64], Float]:
+    @property
+    def ids(self) -> Sequence[str]:
+        """Item ids by index."""
+        ...
+
+    @property
+    def vectors(self) -> Float:
+        """(N, d) visible vectors, for the neighbours of a user. Not to be written."""
+        ...
+
+    @property
+    def counters(self) -> Records:
+        """(N,) counter records, for the features of pairs. Not to be written."""
+        ...
+
+    def find(self, item_id: str) -> int | None: ...
+
+    def load(self, ids: Sequence[str], items: Records, position: Position) -> None:
+        """Replaces everything by item records (N,) as read from the state; they may be newer than `position`."""
+        ...
+
+    def apply(self, entry: FeedEntry) -> None:
+        """Takes over a feed entry; what an item already has from a newer offset stays."""
+        ...
+
+    def advance(self, log_time: int) -> None:
+        """Moves the time that popularity's decay and availability are judged by (never back). Live only: the wall
+        clock; otherwise entries move it."""
+        ...
+
+    def top_k(self, query: Float, k: int, additions: tuple[Int, Float], exclude: Int) -> tuple[Int, Float]:
         """The k available items with the highest query . item + addition, best first: (index, score).
 
         query: (d + P,); additions: distinct indexes (M,) and what to add to their scores; exclude: indexes to leave
-        out; at: log time that availability is judged by. Fewer than k come back when fewer are available.
+        out. Fewer than k come back when fewer are available. Equal scores stand in order of index.
         """
+        ...
+
+    def popular(self, k: int, exclude: Int) -> tuple[Int, Float]:
+        """The k available items with the highest 7-day-half-life counts, best first: (index, count)."""
         ...
 
 
