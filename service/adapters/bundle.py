@@ -1,0 +1,116 @@
+"""Reads a bundle: an immutable folder of graphs, spec and learned item vectors, checked file by file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from model.process.records import Float
+from model.process.temporal_model import TemporalModel
+from model.spec import ModelSpec
+from service.adapters.onnx_model import GRAPHS, OnnxModel
+from service.core.counting_model import CountingModel
+from service.core.learned_items import LearnedItems
+from service.errors import BundleError
+
+_REQUIRED = ("spec.json", "items.safetensors", "item_ids.json", *(f"{graph}.onnx" for graph in GRAPHS))
+NO_BUNDLE = "none"
+
+
+class Manifest(BaseModel):
+    """files: sha256 by name; every file of the bundle but the manifest itself."""
+
+    format: int
+    version: str
+    created: str
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """hash: sha256 over the manifest's file hashes; it names the weights that a state was made by."""
+
+    model: TemporalModel
+    learned: LearnedItems
+    version: str
+    hash: str
+
+
+def load_bundle(folder: Path, threads: int = 1) -> Bundle:
+    """Raises BundleError, naming the file and what is wrong with it."""
+    manifest = read_manifest(folder)
+    spec = _spec(folder)
+    tensors = _tensors(folder / "items.safetensors", spec)
+    try:
+        ids = json.loads((folder / "item_ids.json").read_bytes())
+    except ValueError as exc:
+        raise BundleError(f"{folder / 'item_ids.json'} is not JSON: {exc}") from exc
+    if len(ids) != len(tensors["item_id"]):
+        raise BundleError(f"item_ids.json names {len(ids)} items, items.safetensors holds {len(tensors['item_id'])}")
+    model = OnnxModel(folder, spec, tensors["initial_user"], tensors["initial_item"], threads)
+    model.warm_up()
+    return Bundle(model, LearnedItems(ids, tensors["item_id"]), manifest.version, bundle_hash(manifest))
+
+
+def no_bundle() -> Bundle:
+    """What serves until there is one: counts only."""
+    model = CountingModel()
+    learned = LearnedItems([], np.zeros((0, model.spec.item_dim), dtype=np.float32))
+    return Bundle(model, learned, NO_BUNDLE, NO_BUNDLE)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest, after every file it names was found with the right hash."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise BundleError(f"{folder} is not a bundle: no manifest.json; make one with `peregrine export`")
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as exc:
+        raise BundleError(f"{path}: {exc}") from exc
+    if missing := [name for name in _REQUIRED if name not in manifest.files]:
+        raise BundleError(f"{path} does not name {', '.join(missing)}")
+    for name, expected in manifest.files.items():
+        _check_file(folder, name, expected)
+    return manifest
+
+
+def bundle_hash(manifest: Manifest) -> str:
+    return hashlib.sha256(json.dumps(manifest.files, sort_keys=True).encode()).hexdigest()
+
+
+def _check_file(folder: Path, name: str, expected: str) -> None:
+    path = folder / name
+    if Path(name).name != name:
+        raise BundleError(f"manifest.json names a file outside the bundle: {name!r}")
+    if not path.is_file():
+        raise BundleError(f"{path} is missing; copy the bundle again")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != expected:
+        raise BundleError(f"{path} has sha256 {found[:12]}..., the manifest says {expected[:12]}...; copy it again")
+
+
+def _spec(folder: Path) -> ModelSpec:
+    try:
+        return ModelSpec.load(folder / "spec.json")
+    except ValidationError as exc:
+        raise BundleError(f"{folder / 'spec.json'}: {exc}") from exc
+
+
+def _tensors(path: Path, spec: ModelSpec) -> dict[str, Float]:
+    try:
+        tensors = load_file(path)
+    except SafetensorError as exc:
+        raise BundleError(f"{path.name}: {exc}") from exc
+    widths = {"item_id": spec.item_dim, "initial_user": spec.dim, "initial_item": spec.item_dim}
+    for name, width in widths.items():
+        if name not in tensors or tensors[name].shape[-1] != width or tensors[name].dtype != np.float32:
+            raise BundleError(f"{path.name}: tensor {name} must be float32 of width {width}, as spec.json says")
+    return tensors

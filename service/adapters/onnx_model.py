@@ -1,0 +1,105 @@
+"""`TemporalModel` over the graphs of a bundle, run by onnxruntime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from model.process.records import Float, Records, row_inputs
+from model.process.temporal_model import UserEmbeddings, UserInputs
+from model.spec import ModelSpec
+from service.errors import BundleError
+
+GRAPHS = ("update_users", "update_items", "static_items", "embed_users", "popularity", "score_pairs")
+
+
+class OnnxModel:
+    """One set of weights, ready to serve. threads: of each graph's own pool (1 is best for small batches)."""
+
+    def __init__(
+        self, folder: Path, spec: ModelSpec, initial_user: Float, initial_item: Float, threads: int = 1
+    ) -> None:
+        self.spec = spec
+        self.initial_user = initial_user
+        self.initial_item = initial_item
+        self._graphs = {name: _session(folder / f"{name}.onnx", threads) for name in GRAPHS}
+
+    def update_users(self, rows: Records) -> Float:
+        return self._run("update_users", row_inputs(rows))[0]
+
+    def update_items(self, rows: Records) -> Float:
+        return self._run("update_items", row_inputs(rows))[0]
+
+    def static_items(self, text: Float, item_id: Float, has_id: Float) -> Float:
+        return self._run("static_items", {"text": text, "item_id": item_id, "has_id": has_id})[0]
+
+    def embed_users(self, inputs: UserInputs) -> UserEmbeddings:
+        feed = row_inputs(inputs.rows) | {
+            name: getattr(inputs, name)
+            for name in ("since", "gap_stats", "nb_v", "nb_type", "nb_gap", "nb_mask", "facets", "has")
+        }
+        return UserEmbeddings(*self._run("embed_users", feed))
+
+    def popularity(self, features: Float) -> Float:
+        return self._run("popularity", {"features": features})[0]
+
+    def score_pairs(self, features: Float, q_pair: Float) -> Float:
+        return self._run("score_pairs", {"features": features, "q_pair": q_pair})[0]
+
+    def _run(self, graph: str, feed: dict[str, Any]) -> list[Float]:
+        outputs: list[Float] = self._graphs[graph].run(None, feed)
+        return outputs
+
+    def warm_up(self) -> None:
+        """Runs every graph once and checks its widths, so that the first request pays nothing.
+
+        Raises BundleError if a graph's inputs or outputs do not have the widths of the spec.
+        """
+        from model.process.pair_features import PAIR_FEATURES
+        from model.process.popularity import popularity_width
+        from model.process.read import user_inputs
+        from model.process.records import new_items, new_users
+
+        spec = self.spec
+        zeros = np.zeros
+        try:
+            users = new_users(2, spec, self.initial_user)
+            items = new_items(2, spec, self.initial_item)
+            vectors = zeros((1, spec.dim), np.float32)
+            embedded = self.embed_users(user_inputs(users, zeros(2, np.int64), vectors, spec))
+            found = {
+                "update_users": self.update_users(users).shape,
+                "update_items": self.update_items(items).shape,
+                "static_items": self.static_items(
+                    zeros((2, spec.text_dim), np.float32), zeros((2, spec.item_dim), np.float32), zeros(2, np.float32)
+                ).shape,
+                "embed_users": embedded.h.shape + embedded.w_pop.shape[1:] + embedded.q_pair.shape[1:],
+                "popularity": self.popularity(zeros((2, popularity_width(spec)), np.float32)).shape,
+                "score_pairs": self.score_pairs(zeros((2, PAIR_FEATURES), np.float32), embedded.q_pair).shape,
+            }
+        except (ValueError, ort.capi.onnxruntime_pybind11_state.InvalidArgument) as exc:
+            raise BundleError(f"a graph does not take the inputs that spec.json describes: {exc}") from exc
+        expected = {
+            "update_users": (2, spec.dim),
+            "update_items": (2, spec.item_dim),
+            "static_items": (2, spec.item_dim),
+            "embed_users": (2, spec.dim, spec.popularity_dim, spec.pair_dim),
+            "popularity": (2, spec.popularity_dim),
+            "score_pairs": (2,),
+        }
+        for graph, shape in expected.items():
+            if found[graph] != shape:
+                raise BundleError(f"{graph}.onnx answers {found[graph]} where spec.json means {shape}")
+
+
+def _session(path: Path, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    try:
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as exc:  # onnxruntime raises its own classes, which share no base but Exception
+        raise BundleError(f"{path.name} cannot be loaded: {exc}") from exc

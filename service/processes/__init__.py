@@ -1,0 +1,1 @@
+"""Thin mains, one a process."""
