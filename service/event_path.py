@@ -112,11 +112,13 @@ class Writer:
             np.array([event.value for _, event in records], dtype=np.float32),
             np.array([entry.offset for entry, _ in records]),
         )
+        keys = rows["key"].copy()
         log_time = apply(users, items, events, self.position.log_time, self._model, self._items.hash)
         tick = max(self.position.tick, self._spec.tick_of(log_time))
         position = replace(self.position, offset=records[-1][0].offset, log_time=log_time, tick=tick)
         blobs = dict(zip(user_ids, pack_users(users), strict=True))
-        self._commit(position, blobs, index, items.rows, new, shown=index[index >= self.position.item_count])
+        opened = items.rows["key"] != keys  # a tick opens: what the one before it left shows from now on
+        self._commit(position, blobs, index, items.rows, new, shown=index[opened])
 
     def _apply_changes(self, records: Sequence[tuple[LogEntry, ItemChange]]) -> None:
         latest = {change.item_id: (entry.offset, change) for entry, change in records}
@@ -148,7 +150,7 @@ class Writer:
     ) -> None:
         """Commits a step: the touched items (index, rows), and the vectors of those whose visible one has changed.
 
-        shown: indexes whose static half is new here.
+        shown: indexes whose visible vector is new whatever their tick.
         """
         position = replace(position, item_count=len(self._items.index))
         ended, vectors = self._ended(index, rows, position.tick, shown)
