@@ -1,0 +1,48 @@
+# The serving image: api and worker, without torch. Any Debian-like base with Python >= 3.11 and venv will do.
+ARG BASE=python:3.11-slim
+
+FROM ${BASE} AS builder
+ARG EXTRAS=text
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python3 -m venv /opt/peregrine
+WORKDIR /src
+
+# Dependencies first, with an empty project around them: this layer lasts until pyproject.toml changes.
+# Both secrets are optional: a private index, a company's certificate authority.
+COPY pyproject.toml ./
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca.crt,target=/run/secrets/ca.crt \
+    mkdir -p deploy/valkey model service \
+    && touch LICENSE README.md deploy/valkey/log.conf deploy/valkey/state.conf model/__init__.py service/__init__.py \
+    && /opt/peregrine/bin/pip install ".[${EXTRAS}]"
+
+COPY LICENSE README.md ./
+COPY deploy/valkey deploy/valkey
+COPY model model
+COPY service service
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca.crt,target=/run/secrets/ca.crt \
+    /opt/peregrine/bin/pip install --no-deps --force-reinstall . \
+    && ! /opt/peregrine/bin/python -c 'import torch' 2>/dev/null \
+    && /opt/peregrine/bin/pip uninstall --yes setuptools pip
+
+FROM ${BASE}
+LABEL org.opencontainers.image.title="Peregrine" \
+      org.opencontainers.image.description="Real-time recommendations: every event moves a GRU memory in Redis/Valkey, and the next list follows." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.vendor="The Peregrine authors"
+RUN useradd --uid 10001 --user-group --create-home --home-dir /var/lib/peregrine --shell /usr/sbin/nologin peregrine
+COPY --from=builder /opt/peregrine /opt/peregrine
+ENV PATH=/opt/peregrine/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    ORT_DISABLE_TELEMETRY=1 \
+    PEREGRINE_HOST=0.0.0.0 \
+    PEREGRINE_PORT=8000
+WORKDIR /var/lib/peregrine
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['PEREGRINE_PORT']), timeout=2); c.request('GET', '/livez'); sys.exit(c.getresponse().status != 200)"]
+ENTRYPOINT ["peregrine"]
+CMD ["api"]

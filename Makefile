@@ -1,0 +1,61 @@
+# Everything runs in its own virtual environment; a stamp file per set of extras makes the second run start at once.
+PYTHON ?= python3
+VENV ?= .venv
+# Any CPU or CUDA build of this version will do: TORCH may carry pip options, too.
+TORCH ?= torch==2.13.0
+ARGS ?=
+PYTEST_ARGS ?=
+
+# ONNX Runtime's own builds report to their maker unless told otherwise.
+export ORT_DISABLE_TELEMETRY := 1
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+TRAINS := $(filter --train,$(ARGS))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-all lint clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.stamp-$(if $(TRAINS),train,demo) ## See it work on real purchases; options in ARGS="--once --json" or ARGS=--train
+	@exec $(BIN)/peregrine demo $(ARGS)
+
+test: lint ## Format, lint, types, import contracts, tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-all: lint ## The same with the tests that take minutes
+	$(BIN)/python -m pytest -m '' $(PYTEST_ARGS)
+
+lint: $(VENV)/.stamp-dev ## Format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## Remove the virtual environment, caches and built packages; never data or runs
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find model service tests -type d -name __pycache__ -exec rm -rf {} +
+
+# Set-up speaks on stderr only: stdout belongs to the program. The larger sets hold the smaller ones.
+
+$(VENV)/.stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit("Peregrine needs Python 3.11 or later: make PYTHON=python3.x ..." if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv --clear $(VENV) >&2
+	@touch $@
+
+$(VENV)/.stamp-demo: pyproject.toml | $(VENV)/.stamp-venv
+	@$(PIP) install --editable '.[embedded,demo,text]' >&2
+	@touch $@
+
+$(VENV)/.stamp-train: pyproject.toml | $(VENV)/.stamp-venv
+	@$(PIP) install $(TORCH) >&2
+	@$(PIP) install --editable '.[embedded,demo,text,train]' >&2
+	@touch $@ $(VENV)/.stamp-demo
+
+$(VENV)/.stamp-dev: pyproject.toml | $(VENV)/.stamp-venv
+	@$(PIP) install $(TORCH) >&2
+	@$(PIP) install --editable '.[embedded,demo,text,train,dev]' >&2
+	@touch $@ $(VENV)/.stamp-demo $(VENV)/.stamp-train
