@@ -1,0 +1,19 @@
+"""Baselines: one small class a file, each a `Scorer` of `model.evaluate`. They count, they do not learn."""
+
+from collections.abc import Callable, Mapping
+
+from model.baselines.decayed_popularity import DecayedPopularity
+from model.baselines.own_frequency import OwnFrequency
+from model.baselines.popularity import Popularity
+
+Baseline = Popularity | DecayedPopularity | OwnFrequency
+
+BASELINES: Mapping[str, Callable[[int, int], Baseline]] = {
+    "popularity": lambda _users, items: Popularity(items),
+    "popularity-7d": lambda _users, items: DecayedPopularity(items, days=7),
+    "popularity-30d": lambda _users, items: DecayedPopularity(items, days=30),
+    "own-frequency-60d": lambda users, items: OwnFrequency(users, days=60, tail=DecayedPopularity(items, days=30)),
+}
+"""Makers by name, from the numbers of users and items; what they make has seen no event yet."""
+
+__all__ = ["BASELINES", "Baseline", "DecayedPopularity", "OwnFrequency", "Popularity"]

@@ -1,0 +1,197 @@
+"""Each equation against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from model.modules.attention import Attention
+from model.modules.distillation import Distillation
+from model.modules.facets import FacetTokens
+from model.modules.fusion import ProfileFusion
+from model.modules.graph_embedding import GraphEmbedding
+from model.modules.memory_updater import MemoryUpdater
+from model.modules.neighbours import NeighbourAttention
+from model.modules.projection import EarlyLateProjection
+from model.modules.static_item import StaticItem
+from model.modules.time_encoding import TimeEncoding
+
+
+@pytest.fixture(autouse=True)
+def _without_gradient() -> Iterator[None]:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        yield
+
+
+def zeroed(module: nn.Module) -> None:
+    for parameter in module.parameters():
+        parameter.zero_()
+
+
+def normalised(values: list[float]) -> Tensor:
+    """What LN without learned scale makes of a row."""
+    row = torch.tensor(values)
+    return (row - row.mean()) / (row.var(unbiased=False) + 1e-5).sqrt()
+
+
+def test_a_gap_turns_each_wave_by_its_frequency_times_the_log_of_the_gap() -> None:
+    phi = TimeEncoding(4)
+    gap = math.e - 1.0  # log1p of it is 1
+    expected = [math.cos(0.1), math.cos(4.0), math.sin(0.1), math.sin(4.0)]
+    torch.testing.assert_close(phi(torch.tensor(gap)), torch.tensor(expected) / math.sqrt(2.0))
+
+
+def test_time_encodings_have_length_one_from_no_gap_to_a_century() -> None:
+    encoded = TimeEncoding(32)(torch.tensor([0.0, 1.0, 3_600.0, 3.2e9]))
+    torch.testing.assert_close(encoded.norm(dim=-1), torch.ones(4))
+    assert encoded[0, :16].tolist() == [0.25] * 16
+
+
+def test_memory_without_open_messages_stays_to_the_last_bit() -> None:
+    update = MemoryUpdater(8, 5, 4)
+    memory = torch.randn(2, 8)
+    counts = torch.tensor([0.0, 1.0])
+    after = update(memory, torch.randn(2, 5), counts, torch.ones(2), torch.zeros(2))
+    assert torch.equal(after[0], memory[0])
+    assert not torch.allclose(after[1], memory[1])
+
+
+def test_the_updater_is_a_gru_step_and_layer_norm() -> None:
+    update = MemoryUpdater(2, 3, 2)
+    zeroed(update)
+    update.norm.weight.fill_(1.0)
+    update.from_input.bias.copy_(torch.tensor([0.0, 0.0, math.log(3.0), math.log(3.0), 0.5, -1.0]))
+    memory, none = torch.tensor([[1.0, 2.0]]), torch.zeros(1)
+    after = update(memory, torch.ones(1, 3), torch.ones(1), none, none)
+    keep = 0.75  # sigmoid(log 3)
+    expected = normalised([0.25 * math.tanh(0.5) + keep * 1.0, 0.25 * math.tanh(-1.0) + keep * 2.0])
+    torch.testing.assert_close(after[0], expected)
+
+
+def test_the_reset_gate_holds_back_what_memory_says_of_the_new_value() -> None:
+    update = MemoryUpdater(2, 3, 2)
+    zeroed(update)
+    update.norm.weight.fill_(1.0)
+    update.from_input.bias.copy_(torch.tensor([0.0, 0.0, -50.0, -50.0, 0.0, 0.0]))  # reset 1/2, keep 0
+    update.from_memory.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0, 3.0]))
+    none = torch.zeros(1)
+    after = update(torch.ones(1, 2), torch.ones(1, 3), torch.ones(1), none, none)
+    torch.testing.assert_close(after[0], normalised([math.tanh(0.5), math.tanh(1.5)]))
+
+
+def test_the_updater_sees_the_mean_message_the_gap_the_count_and_whether_it_is_the_first() -> None:
+    update = MemoryUpdater(2, 1, 2)
+    seen: list[Tensor] = []
+    update.input.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    update(torch.zeros(1, 2), torch.tensor([[6.0]]), torch.tensor([3.0]), torch.tensor([0.0]), torch.tensor([1.0]))
+    torch.testing.assert_close(seen[0], torch.tensor([[2.0, 1.0, 0.0, math.log(4.0), 1.0]]))
+
+
+def identity_attention() -> Attention:
+    attention = Attention(2, 2, 2, heads=1)
+    zeroed(attention)
+    for layer in (attention.query, attention.key, attention.value, attention.output):
+        layer.weight.copy_(torch.eye(2))
+    attention.output.bias.copy_(torch.tensor([10.0, 20.0]))
+    return attention
+
+
+def test_attention_weighs_keys_by_softmax_of_scaled_products() -> None:
+    query = torch.tensor([[math.sqrt(2.0) * math.log(3.0), 0.0]])
+    keys = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+    out = identity_attention()(query, keys, torch.ones(1, 2))
+    torch.testing.assert_close(out, torch.tensor([[10.75, 20.25]]))  # odds 3 : 1
+
+
+def test_masked_keys_do_not_count_and_without_keys_only_the_bias_is_left() -> None:
+    keys = torch.tensor([[[1.0, 0.0], [5.0, 5.0]]])
+    attention = identity_attention()
+    out = attention(torch.ones(1, 2), keys, torch.tensor([[1.0, 0.0]]))
+    torch.testing.assert_close(out, torch.tensor([[11.0, 20.0]]))
+    torch.testing.assert_close(attention(torch.ones(1, 2), keys, torch.zeros(1, 2)), torch.tensor([[10.0, 20.0]]))
+
+
+def test_neighbours_count_by_their_vector_type_and_age_in_any_order() -> None:
+    attend = NeighbourAttention(8, 4, type_count=3, heads=2, dropout=0.0)
+    memory, v = torch.randn(1, 8), torch.randn(1, 3, 8)
+    kind, gap, mask = torch.tensor([[0, 1, 2]]), torch.tensor([[5.0, 50.0, 500.0]]), torch.ones(1, 3)
+    out = attend(memory, v, kind, gap, mask)
+    back = torch.tensor([2, 1, 0])
+    torch.testing.assert_close(out, attend(memory, v[:, back], kind[:, back], gap[:, back], mask))
+    for changed in ((v + 1.0, kind, gap), (v, kind.flip(1), gap), (v, kind, gap * 9.0)):
+        assert not torch.allclose(out, attend(memory, *changed, mask))
+
+
+def test_projection_compares_the_gap_with_the_users_own_shrunk_to_the_training_mean() -> None:
+    project = EarlyLateProjection(2, mean_log_gap=4.0, sigma_log_gap=2.0, gap_prior=5.0)
+    zeroed(project)
+    project.norm.weight.fill_(1.0)
+    project.early_late.weight.copy_(torch.tensor([[0.0, 1.0], [10.0, 0.0]]))  # late moves the first, early the second
+    memory = torch.tensor([[1.0, 3.0]])
+    since = torch.expm1(torch.tensor([10.0]))
+    gaps = torch.tensor([[15 * 5.6 + 5 * (5.6 - 4.0), 15.0]])  # own mean (92 + 20) / 20 = 5.6, delta = 2.2
+    torch.testing.assert_close(project(memory, since, gaps)[0], normalised([1.0 * 3.2, 3.0]))
+    new_user = torch.zeros(1, 2)
+    early = torch.expm1(torch.tensor([3.0]))  # delta = -0.5
+    torch.testing.assert_close(project(memory, early, new_user)[0], normalised([1.0, 3.0 * -4.0]))
+
+
+def test_the_graph_embedding_joins_memory_neighbours_and_projection() -> None:
+    join = GraphEmbedding(1)
+    zeroed(join)
+    join.join.weight.copy_(torch.tensor([[1.0, 10.0, 100.0]]))
+    out = join(torch.tensor([[1.0]]), torch.tensor([[2.0]]), torch.tensor([[3.0]]))
+    assert out.item() == 321.0
+
+
+def test_distillation_keeps_the_dimensions_that_agree_most() -> None:
+    tokens = torch.tensor([[[2.0, -1.0, 3.0, 0.5]]])
+    graph = torch.tensor([[3.0, 4.0, 0.0, 0.0]])  # directions 0.6, 0.8, 0, 0; agreement 1.2, -0.8, 0, 0
+    out = Distillation(keep=1)(tokens, graph)
+    torch.testing.assert_close(out, torch.tensor([[[2.0 * math.tanh(1.2), 0.0, 0.0, 0.0]]]))
+
+
+def test_an_untrained_facet_changes_nothing() -> None:
+    tokens, fusion = FacetTokens(6, 8, dropout=0.3).eval(), ProfileFusion(8, keep=4, heads=2, dropout=0.0)
+    graph, none = torch.randn(3, 8), torch.zeros(3, 4)
+    without = fusion(graph, tokens(torch.zeros(3, 4, 6), none))
+    with_facets = fusion(graph, tokens(torch.randn(3, 4, 6), none + 1.0))
+    assert torch.equal(without, with_facets)
+
+
+def test_a_trained_facet_counts_where_it_is_there() -> None:
+    tokens = FacetTokens(6, 8, dropout=0.3).eval()
+    tokens.gate.fill_(1.0)
+    out = tokens(torch.randn(1, 4, 6), torch.tensor([[1.0, 0.0, 0.0, 1.0]]))[0]
+    assert torch.equal(out[1], tokens.none)
+    assert torch.equal(out[2], tokens.none)
+    assert not torch.allclose(out[0], tokens.none)
+    assert not torch.allclose(out[0], out[3])
+
+
+def test_training_hides_facets_now_and_then() -> None:
+    tokens = FacetTokens(6, 8, dropout=0.5)
+    tokens.gate.fill_(1.0)
+    out = tokens(torch.randn(200, 4, 6), torch.ones(200, 4))
+    hidden = (out == tokens.none).all(dim=-1).float().mean().item()
+    assert 0.4 < hidden < 0.6  # 800 draws of one half: 0.5 +- 0.018
+
+
+def test_an_item_without_text_is_the_mean_item_and_its_id_counts_only_if_learned() -> None:
+    static = StaticItem(3, 4)
+    static.norm.bias.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    learned = torch.tensor([[10.0, 0.0, 0.0, 0.0]]).repeat(2, 1)
+    out = static(torch.zeros(2, 3), learned, torch.tensor([0.0, 1.0]))
+    assert out.tolist() == [[1.0, 2.0, 3.0, 4.0], [11.0, 2.0, 3.0, 4.0]]
+
+
+def test_an_items_text_is_projected_and_normalised() -> None:
+    static = StaticItem(2, 3)
+    static.text.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]))
+    out = static(torch.tensor([[3.0, 6.0]]), torch.zeros(1, 3), torch.zeros(1))
+    torch.testing.assert_close(out[0], normalised([3.0, 6.0, 0.0]))
