@@ -40,6 +40,17 @@ class State:
         self._matrix: Float | None = None
         self._pop_at = NEVER
 
+    def restore(self, users: Users, items: Records, log_time: int) -> None:
+        """Takes over records (U,) with their pairs and (N,), as they stand in a store, and the log's time [s]."""
+        self.users = users.rows
+        self.pairs = [users.pairs_of(user) for user in range(len(users))]
+        self.items = items
+        self.log_time = log_time
+        self._tick = log_time // self.model.spec.item_tick
+        self._vectors = visible_items(items, self._tick, self.model)
+        self._open = set(np.flatnonzero(items["key"] >= self._tick).tolist())
+        self._matrix = None
+
     def gather(self, users: Int) -> Users:
         return Users.gather(self.users[users], [self.pairs[u] for u in users])
 

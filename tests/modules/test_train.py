@@ -36,7 +36,9 @@ def two_camps(events: int = 1_600, users: int = 24, items: int = 40) -> Dataset:
     rng = np.random.default_rng(0)
     user = rng.integers(users, size=events)
     item = rng.integers(items // 2, size=events) * 2 + user % 2
-    return stream(list(zip(user.tolist(), item.tolist(), (np.arange(events) * 900).tolist(), strict=True)), users, items)
+    return stream(
+        list(zip(user.tolist(), item.tolist(), (np.arange(events) * 900).tolist(), strict=True)), users, items
+    )
 
 
 def quiet() -> Console:

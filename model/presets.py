@@ -1,0 +1,128 @@
+"""Presets: how the modules are put together, and with which widths.
+
+A preset is a short function that builds a `Network` from a spec; the network is what training trains, what export
+turns into graphs, and what `torch_model` answers from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from model.modules.facets import FacetTokens
+from model.modules.fusion import ProfileFusion
+from model.modules.graph_embedding import GraphEmbedding
+from model.modules.memory_updater import MemoryUpdater
+from model.modules.neighbours import NeighbourAttention
+from model.modules.pair import PairNetwork
+from model.modules.popularity import PopularityNetwork
+from model.modules.projection import EarlyLateProjection
+from model.modules.static_item import StaticItem
+from model.process.pair_features import PAIR_FEATURES
+from model.process.popularity import popularity_width
+from model.spec import ModelSpec
+
+HEADS = 4
+HIDDEN = 48
+"""Width of the popularity and pair networks."""
+DROPOUT = 0.1
+FACET_DROPOUT = 0.3
+
+
+class Network(nn.Module):
+    """The parts, injected, and the learned vectors of `item_count` items. Its methods are the graphs of a bundle.
+
+    y_ui(t) = h_u . v_i + w_pop(h_u) . P(i, t) + pair(u, i, t),  v_i = [x_i || c_i]
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        item_count: int,
+        *,
+        user_updater: MemoryUpdater,
+        item_updater: MemoryUpdater,
+        neighbours: NeighbourAttention,
+        projection: EarlyLateProjection,
+        graph: GraphEmbedding,
+        facets: FacetTokens,
+        fusion: ProfileFusion,
+        static_item: StaticItem,
+        popularity: PopularityNetwork,
+        pair: PairNetwork,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.update_users, self.update_items = user_updater, item_updater
+        self.neighbours, self.projection, self.graph = neighbours, projection, graph
+        self.facets, self.fusion = facets, fusion
+        self.static_items, self.popularity, self.score_pairs = static_item, popularity, pair
+        self.w_pop = nn.Linear(spec.dim, spec.popularity_dim)
+        self.q_pair = nn.Linear(spec.dim, spec.pair_dim)
+        self.initial_user = nn.Parameter(torch.zeros(spec.dim))
+        self.initial_item = nn.Parameter(torch.zeros(spec.item_dim))
+        self.item_id = nn.Parameter(torch.randn(item_count, spec.item_dim) * 0.1)
+        with torch.no_grad():
+            self.w_pop.bias.fill_(spec.popularity_dim**-0.5)
+
+    def embed_users(
+        self,
+        m: Tensor,
+        total: Tensor,
+        count: Tensor,
+        gap: Tensor,
+        first: Tensor,
+        since: Tensor,
+        gap_stats: Tensor,
+        nb_v: Tensor,
+        nb_type: Tensor,
+        nb_gap: Tensor,
+        nb_mask: Tensor,
+        facets: Tensor,
+        has: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows and neighbours of B users -> h (B, d), w_pop (B, P), q_pair (B, q). Shapes as in `UserInputs`."""
+        memory = self.update_users(m, total, count, gap, first)
+        return self.embed_memory(memory, since, gap_stats, nb_v, nb_type, nb_gap, nb_mask, facets, has)
+
+    def embed_memory(
+        self,
+        memory: Tensor,
+        since: Tensor,
+        gap_stats: Tensor,
+        nb_v: Tensor,
+        nb_type: Tensor,
+        nb_gap: Tensor,
+        nb_mask: Tensor,
+        facets: Tensor,
+        has: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same from committed memory (B, d)."""
+        near = self.neighbours(memory, nb_v, nb_type, nb_gap, nb_mask)
+        graph = self.graph(memory, near, self.projection(memory, since, gap_stats))
+        h = self.fusion(graph, self.facets(facets, has))
+        return h, self.w_pop(h), self.q_pair(h)
+
+
+def peregrine(spec: ModelSpec, item_count: int) -> Network:
+    """The served preset: GRU memory on rows, one layer of attention, early/late projection, facets, counts."""
+    return Network(
+        spec,
+        item_count,
+        user_updater=MemoryUpdater(spec.dim, spec.message_dim, spec.time_dim),
+        item_updater=MemoryUpdater(spec.item_dim, spec.message_dim, spec.time_dim),
+        neighbours=NeighbourAttention(spec.dim, spec.time_dim, len(spec.event_types), HEADS, DROPOUT),
+        projection=EarlyLateProjection(spec.dim, spec.mean_log_gap, spec.sigma_log_gap, spec.gap_prior),
+        graph=GraphEmbedding(spec.dim),
+        facets=FacetTokens(spec.facet_dim, spec.dim, FACET_DROPOUT),
+        fusion=ProfileFusion(spec.dim, spec.dim // 2, HEADS, DROPOUT),
+        static_item=StaticItem(spec.text_dim, spec.item_dim),
+        popularity=PopularityNetwork(popularity_width(spec), spec.popularity_dim, HIDDEN),
+        pair=PairNetwork(PAIR_FEATURES, spec.pair_dim, HIDDEN),
+    )
+
+
+PRESETS: Mapping[str, Callable[[ModelSpec, int], Network]] = {"peregrine": peregrine}
+"""By the name that a spec carries; each takes the spec and the number of items with a learned vector."""

@@ -1,0 +1,49 @@
+"""The settings of a training run, as written to its config.json."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from model.training.negatives import FULL_SOFTMAX
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Widths of the model, length and pace of training, and what is hidden while it learns.
+
+    The defaults are meant to serve any data set; the number of epochs is chosen on validation.
+    """
+
+    dim: int = 64
+    time_dim: int = 32
+    neighbours: int = 32
+
+    epochs: int = 6
+    """At most; training stops after `patience` epochs without a better validation figure."""
+    patience: int = 1
+    refit: bool = True
+    """Train again on train + validation for the chosen number of epochs."""
+    seed: int = 0
+    threads: int = 1
+    """One thread makes a run repeatable to the last bit."""
+
+    batch_events: int = 1_024
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    """Largest norm of a step's gradient."""
+    discover_weight: float = 0.5
+    id_dropout: float = 0.4
+    """Share of learned item ids hidden in a step, so that text and memory stand alone."""
+    history_dropout: float = 0.1
+    """Share of users who are read with only the end of their history."""
+
+    gradient_items: int = 1_024
+    """Items, beside a step's positives, whose last ticks are recomputed with gradient."""
+    full_softmax: int = FULL_SOFTMAX
+    negatives: int = 8_192
+    """Draws of a step above `full_softmax` items."""
+    score_cells: int = 2**23
+    """Users x items scored in one step; a larger batch makes several."""
+    scored_rows: int = 3_000
+    """Rows of validation that are scored after each epoch."""

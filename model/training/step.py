@@ -1,0 +1,161 @@
+"""One step of training: some users' moments, read with gradient, scored, and compared with what they then took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.process.batch import Events
+from model.process.popularity import popularity_features
+from model.process.records import NEVER, UNSET_ITEM, Float, Int
+from model.spec import FACETS
+from model.state import USER_STEPS, TrainingState
+from model.torch_model import TorchModel
+from model.training.config import TrainingConfig
+from model.training.loss import EXCLUDED, softmax_loss
+from model.training.negatives import Columns, Negatives
+from model.training.reads import Reads
+
+
+@dataclass
+class ItemSide:
+    """What a step scores: its columns, their vectors v (K, d) and popularity dimensions P (K, P), with gradient."""
+
+    columns: Columns
+    vectors: Tensor
+    popularity: Tensor
+
+
+class TrainingStep:
+    """Losses and gradients of one network on one state.
+
+    Users are read at their exact rows. The item side is as of the log's time before the step's first event: exact
+    there, a little old at the step's end. That is so in training only.
+    """
+
+    def __init__(
+        self,
+        model: TorchModel,
+        memory: TrainingState,
+        item_ids: Sequence[str],
+        text: Float,
+        negatives: Negatives,
+        config: TrainingConfig,
+        rng: np.random.Generator,
+    ) -> None:
+        self._spec, self._network = model.spec, model.network
+        self._memory, self._state = memory, memory.state
+        self._negatives, self._config, self._rng = negatives, config, rng
+        self._text = torch.from_numpy(text)
+        place = torch.from_numpy(model.places(item_ids))
+        self._known = (place >= 0).to(torch.float32)
+        self._place = place.clamp(min=0)
+
+    def available(self, at: int) -> NDArray[np.bool_]:
+        """(N,) items that may be recommended at `at` [s], before its events."""
+        items = self._state.items
+        return np.asarray((items["first_event"] != NEVER) | (items["available_from"] <= at))
+
+    def item_side(self, events: Events, available: NDArray[np.bool_]) -> ItemSide:
+        """The columns of a step on `events`. Refreshes the static halves that the state holds."""
+        near = self._state.users["nb_item"][np.unique(events.user)]
+        columns = self._negatives.columns(available, np.union1d(near[near != UNSET_ITEM], events.item))
+        static = self._static(columns)
+        dynamic = self._dynamic(columns, events.item)
+        features = popularity_features(columns.among(self._state.items), self._state.log_time, self._spec)
+        popularity = self._network.popularity(torch.from_numpy(features))
+        return ItemSide(columns, torch.cat([static, dynamic], dim=1), popularity)
+
+    def _static(self, columns: Columns) -> Tensor:
+        """(K, d/2) with some of the learned ids hidden."""
+        learned = self._network.item_id[columns.among(self._place)]
+        known = columns.among(self._known)
+        shown = known * torch.from_numpy(self._rng.random(len(known)) >= self._config.id_dropout)
+        static: Tensor = self._network.static_items(columns.among(self._text), learned, shown)
+        whole = static + (known - shown).unsqueeze(1) * learned
+        self._memory.set_static(columns.items, whole.detach().numpy())
+        return static
+
+    def _dynamic(self, columns: Columns, positives: Int) -> Tensor:
+        """(K, d/2) visible memory as the state holds it; the last ticks of some items take gradient.
+
+        Recomputed values would tell: under weights that moved since, the positives among them would stand out from the
+        items that were not recomputed. So the step only lends its gradient. The others are a random sample of the
+        columns, and their gradient counts for the columns that were not drawn.
+        """
+        stored = torch.from_numpy(columns.among(self._state.item_vectors)[:, self._spec.item_dim :])
+        own = np.unique(columns.of(positives))
+        others = np.setdiff1d(self._rng.integers(len(stored), size=self._config.gradient_items), own)
+        factor = np.repeat([1.0, (len(stored) - len(own)) / max(len(others), 1)], [len(own), len(others)])
+        fresh = np.concatenate([own, others])
+        steps = self._memory.item_steps(columns.items[fresh])
+        recomputed = steps.replay(self._network.update_items, self._network.initial_item)
+        lent = (recomputed - recomputed.detach()) * torch.from_numpy(factor.astype(np.float32)).unsqueeze(1)
+        return stored.index_add(0, torch.from_numpy(fresh), lent)
+
+    def backward(self, side: ItemSide, reads: Reads) -> tuple[float, float]:
+        """Adds the step's gradient to the weights; returns the losses of `next` and `discover`, each a mean by event.
+
+        The item side is passed once, however many parts the users' side is cut into.
+        """
+        vectors, popularity = side.vectors.detach().requires_grad_(), side.popularity.detach().requires_grad_()
+        leaves = ItemSide(side.columns, vectors, popularity)
+        weights = np.maximum([reads.event_weight.sum(), (reads.event_weight * reads.event_new).sum()], 1e-9)
+        lost = np.zeros(2)
+        for part in reads.parts(max(1, self._config.score_cells // len(vectors))):
+            next_loss, discover_loss = self._losses(leaves, part)
+            mean = next_loss / weights[0] + self._config.discover_weight * discover_loss / weights[1]
+            mean.backward()
+            lost += [next_loss.item(), discover_loss.item()]
+        torch.autograd.backward([side.vectors, side.popularity], [vectors.grad, popularity.grad])
+        return tuple(lost / weights)
+
+    def _losses(self, side: ItemSide, reads: Reads) -> tuple[Tensor, Tensor]:
+        column = side.columns.of
+        place = (torch.from_numpy(reads.event_row), torch.from_numpy(column(reads.event_item)))
+        weight, new = torch.from_numpy(reads.event_weight), torch.from_numpy(reads.event_new)
+        h, w_pop, q_pair = self._embed(side, reads)
+        offset = torch.from_numpy(side.columns.offset).repeat(len(reads), 1)
+        offset[place] = torch.where(weight > 0, 0.0, offset[place])
+        scores = h @ side.vectors.T + w_pop @ side.popularity.T + offset  # (B, K)
+
+        seen = np.isin(reads.pair_item, side.columns.items)
+        own = (torch.from_numpy(reads.pair_row[seen]), torch.from_numpy(column(reads.pair_item[seen])))
+        addition = self._network.score_pairs(torch.from_numpy(reads.pair_features[seen]), q_pair[own[0]])
+        scores = scores.index_put(own, addition, accumulate=True)
+        unseen = scores.index_put(own, torch.full_like(addition, EXCLUDED))
+        return softmax_loss(scores, *place, weight), softmax_loss(unseen, *place, weight * new)
+
+    def _embed(self, side: ItemSide, reads: Reads) -> tuple[Tensor, Tensor, Tensor]:
+        """h, w_pop, q_pair; some users are read with only the end of their history."""
+        kept = self._kept(len(reads))
+        reads.steps.forget(kept)
+        there = torch.from_numpy(kept > 0)
+        n = reads.nb_mask.shape[1]
+        longest = -(-kept * n // (USER_STEPS + 1))
+        mask = torch.from_numpy(reads.nb_mask * (np.arange(n) < longest[:, None]))
+        nb_v = side.vectors[torch.from_numpy(side.columns.of(reads.nb_item))]
+        memory = reads.steps.replay(self._network.update_users, self._network.initial_user)
+        return self._network.embed_memory(
+            memory,
+            torch.from_numpy(reads.since) * there,
+            torch.from_numpy(reads.gap_stats) * there.unsqueeze(1),
+            nb_v * mask.unsqueeze(2),
+            torch.from_numpy(reads.nb_type),
+            torch.from_numpy(reads.nb_gap),
+            mask,
+            torch.zeros(len(reads), len(FACETS), self._spec.facet_dim),
+            torch.zeros(len(reads), len(FACETS)),
+        )
+
+    def _kept(self, moments: int) -> Int:
+        """(B,) steps that each user is read with, the open moment included."""
+        kept = np.full(moments, USER_STEPS + 1)
+        cut = self._rng.random(moments) < self._config.history_dropout
+        kept[cut] = self._rng.integers(USER_STEPS + 1, size=int(cut.sum()))
+        return kept

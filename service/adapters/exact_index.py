@@ -1,0 +1,190 @@
+"""The item index that searches every item: one float32 matrix [v || P], rows written in place, search in numpy.
+
+It agrees with `model.process.state.State` row for row (test): what training and evaluation score by is what is served.
+Not safe for use while another thread writes: the caller applies entries between requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from model.process.apply import visible_items
+from model.process.decay import decay
+from model.process.popularity import popularity_features
+from model.process.records import NEVER, Float, Int, Records, counters_of, layout, new_items
+from model.process.temporal_model import TemporalModel
+from model.spec import DAY
+from service.core.types import FeedEntry, Position
+from service.ports import FeedLost
+
+_SMALLEST = 1_024  # rows that are there from the start
+
+
+class ExactIndex:
+    """`ItemIndex`."""
+
+    def __init__(self, model: TemporalModel) -> None:
+        self._model = model
+        self._spec = model.spec
+        half_lives = np.asarray(self._spec.popularity_half_lives)
+        self._week = int(np.argmin(np.abs(half_lives - 7 * DAY)))
+        self._clear(_SMALLEST, Position())
+
+    def _clear(self, capacity: int, position: Position) -> None:
+        self._ids: list[str] = []
+        self._places: dict[str, int] = {}
+        self._matrix = np.zeros((capacity, self._spec.dim + self._spec.popularity_dim), dtype=np.float32)
+        self._counters: Records = np.zeros(capacity, dtype=layout(self._spec).counters)
+        self._available = np.zeros(capacity, dtype=np.bool_)
+        self._position = position
+        self._loaded_at = position.offset
+        self._next_release = -NEVER
+
+    @property
+    def position(self) -> Position:
+        return self._position
+
+    @property
+    def ids(self) -> Sequence[str]:
+        return self._ids
+
+    @property
+    def vectors(self) -> Float:
+        return _read_only(self._matrix[: len(self._ids), : self._spec.dim])
+
+    @property
+    def counters(self) -> Records:
+        return _read_only(self._counters[: len(self._ids)])
+
+    def find(self, item_id: str) -> int | None:
+        return self._places.get(item_id)
+
+    def load(self, ids: Sequence[str], items: Records, position: Position) -> None:
+        """Replaces everything by item records (N,) as read from the state; they may be newer than `position`."""
+        if len(ids) != len(items):
+            raise ValueError(f"{len(ids)} item ids, but {len(items)} item records")
+        self._clear(max(_SMALLEST, len(ids)), position)
+        self._register(ids)
+        everything = np.arange(len(ids))
+        self._matrix[everything, : self._spec.dim] = visible_items(items, position.tick, self._model)
+        self._counters[everything] = counters_of(items, self._spec)
+        self._refresh(everything)
+
+    def apply(self, entry: FeedEntry) -> None:
+        """Takes over a feed entry; what an item already has from a newer offset stays.
+
+        Vectors carry no offset of their own: those older than what was loaded are in it already. Raises FeedLost for
+        an entry that names items this index was never told of.
+        """
+        first = entry.position.item_count - len(entry.new_items)
+        if first > len(self._ids):
+            raise FeedLost(f"an entry adds items from index {first} on, but only {len(self._ids)} are known")
+        self._add(entry.new_items[len(self._ids) - first :])
+        counted = self._count(entry)
+        if entry.position.offset >= self._loaded_at:
+            self._matrix[entry.vector_index, : self._spec.dim] = entry.vectors
+        newer = entry.position.offset >= self._position.offset
+        self._position = replace(
+            self._position,
+            offset=entry.position.offset if newer else self._position.offset,
+            tick=entry.position.tick if newer else self._position.tick,
+        )
+        self._move(max(self._position.log_time, entry.position.log_time), counted)
+
+    def advance(self, log_time: int) -> None:
+        """Moves the time that popularity's decay and availability are judged by (never back)."""
+        if log_time > self._position.log_time:
+            self._move(log_time, np.empty(0, dtype=np.int64))
+
+    def top_k(self, query: Float, k: int, additions: tuple[Int, Float], exclude: Int) -> tuple[Int, Float]:
+        """The k available items with the highest query . item + addition, best first. Unknown indexes are passed over.
+
+        query: (d + P,); additions: (M,) distinct indexes and (M,) scores; exclude: indexes.
+        """
+        count = len(self._ids)
+        scores = self._matrix[:count] @ query.astype(np.float32, copy=False)
+        index, addition = additions
+        known = index < count
+        scores[index[known]] += addition[known]
+        return self._best(scores, k, exclude)
+
+    def popular(self, k: int, exclude: Int) -> tuple[Int, Float]:
+        """The k available items with the highest 7-day-half-life counts, at floor(log_time / pop_step)."""
+        counters = self._counters[: len(self._ids)]
+        step = self._spec.pop_step
+        elapsed = self._position.log_time // step * step - counters["pop_time"]
+        elapsed[counters["first_event"] == NEVER] = 0
+        half_life = self._spec.popularity_half_lives[self._week]
+        return self._best(counters["popularity"][:, self._week] * decay(elapsed, (half_life,))[:, 0], k, exclude)
+
+    def _best(self, scores: Float, k: int, exclude: Int) -> tuple[Int, Float]:
+        """The k highest of `scores` (N,), which it spoils; equal ones in order of index."""
+        count = len(scores)
+        scores[exclude[exclude < count]] = -np.inf
+        scores[~self._available[:count]] = -np.inf
+        k = min(k, count)
+        if k <= 0:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+        least = np.partition(scores, count - k)[count - k]
+        candidates = np.flatnonzero((scores >= least) & (scores > -np.inf))
+        best = candidates[np.argsort(-scores[candidates], kind="stable")[:k]]
+        return best, scores[best]
+
+    def _add(self, ids: Sequence[str]) -> None:
+        """Registers items that did nothing yet."""
+        first, count = len(self._ids), len(self._ids) + len(ids)
+        self._reserve(count)
+        self._register(ids)
+        blank = new_items(len(ids), self._spec, self._model.initial_item)
+        self._counters[first:count] = counters_of(blank, self._spec)
+
+    def _register(self, ids: Sequence[str]) -> None:
+        self._places.update(zip(ids, range(len(self._ids), len(self._ids) + len(ids)), strict=True))
+        self._ids.extend(ids)
+        self._position = replace(self._position, item_count=len(self._ids))
+
+    def _reserve(self, count: int) -> None:
+        """Makes room for `count` items by doubling; arrays handed out before stay as they are."""
+        capacity = len(self._matrix)
+        if count <= capacity:
+            return
+        more = max(count, 2 * capacity) - capacity
+        self._matrix = np.concatenate([self._matrix, np.zeros((more, self._matrix.shape[1]), dtype=np.float32)])
+        self._counters = np.concatenate([self._counters, np.zeros(more, dtype=self._counters.dtype)])
+        self._available = np.concatenate([self._available, np.zeros(more, dtype=np.bool_)])
+
+    def _count(self, entry: FeedEntry) -> Int:
+        """Takes over the counters that are not older than an item's own; returns the indexes of those."""
+        newer = entry.counters["offset"] >= self._counters["offset"][entry.counter_index]
+        index = entry.counter_index[newer].astype(np.int64)
+        self._counters[index] = entry.counters[newer]
+        return index
+
+    def _move(self, log_time: int, touched: Int) -> None:
+        """Moves the time and refreshes what it changes: popularity of all items at a new step, else of `touched`."""
+        step = self._spec.pop_step
+        stepped = log_time // step != self._position.log_time // step
+        self._position = replace(self._position, log_time=log_time)
+        everything = stepped or log_time >= self._next_release
+        self._refresh(np.arange(len(self._ids)) if everything else touched)
+
+    def _refresh(self, index: Int) -> None:
+        """Popularity and availability of the items at `index`, at the log's time."""
+        if not len(index):
+            return
+        counters, log_time = self._counters[index], self._position.log_time
+        features = popularity_features(counters, log_time, self._spec)
+        self._matrix[index, self._spec.dim :] = self._model.popularity(features)
+        available = (counters["first_event"] != NEVER) | (counters["available_from"] <= log_time)
+        self._available[index] = available
+        waiting = counters["available_from"][~available]
+        kept = self._next_release if len(index) < len(self._ids) else -NEVER
+        self._next_release = int(min(kept, waiting.min(initial=-NEVER)))
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,194 @@
+#!lua name=peregrine_@VERSION@
+
+-- The server-side functions of Peregrine: everything that happens at once or not at all. Each checks before its first
+-- write. Keys that a function makes from its arguments (states, digests) are not declared, so Redis Cluster is refused.
+--
+-- Times may lie beyond 2^53, where Lua's numbers lose digits: they pass as text and are never turned into numbers.
+-- Offsets and epochs stay below 2^53.
+
+local CHUNK = 1000 -- arguments at once: unpack has a limit
+
+-- Calls `command key values[first] ... values[last]`, in as many calls as it takes.
+local function each_chunk(command, key, values, first, last)
+  for at = first, last, CHUNK do
+    redis.call(command, key, unpack(values, at, math.min(at + CHUNK - 1, last)))
+  end
+end
+
+local function server_milliseconds()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- Log
+
+-- Digests leave the memory in the order they came: the oldest go once there are more than `cap`, and once their key
+-- has expired. At most `steps` go at a time.
+local function forget(recent, dedupe, cap, steps)
+  for _ = 1, steps do
+    local oldest = redis.call('LINDEX', recent, 0)
+    if not oldest then return end
+    local offset, digest = string.match(oldest, '^(%d+):(.*)$')
+    local held = redis.call('GET', dedupe .. digest) == offset
+    if held and redis.call('LLEN', recent) <= cap then return end
+    redis.call('LPOP', recent)
+    if held then redis.call('DEL', dedupe .. digest) end
+  end
+end
+
+-- keys: stream, meta, recent. args: prefix of digest keys, window in seconds, cap of digests; then per record:
+-- digest or '', timestamp or '', payload. Returns per record: offset, 1 for a duplicate or 0.
+local function append(keys, args)
+  local stream, meta, recent = keys[1], keys[2], keys[3]
+  local dedupe, window, cap = args[1], args[2], tonumber(args[3])
+  for at = 4, #args, 3 do
+    local timestamp = args[at + 1]
+    if timestamp ~= '' and not string.match(timestamp, '^%-?%d+$') then return {err = 'INVALID timestamp'} end
+  end
+  redis.call('LLEN', recent) -- fails here, not half way, if the key holds something else
+  local offset = tonumber(redis.call('HGET', meta, 'offset') or '0')
+  local given = tonumber(redis.call('HGET', meta, 'time') or '0')
+  local now = string.format('%d', math.max(given, math.floor(server_milliseconds() / 1000)))
+  local answer, digests, gave = {}, {}, false
+  for at = 4, #args, 3 do
+    local digest, timestamp = args[at], args[at + 1]
+    local first = digest ~= '' and redis.call('GET', dedupe .. digest)
+    if not first then
+      offset = offset + 1
+      local id = string.format('%d', offset)
+      if timestamp == '' then
+        timestamp, gave = now, true
+      end
+      redis.call('XADD', stream, id .. '-0', 't', timestamp, 'p', args[at + 2])
+      if digest ~= '' then
+        redis.call('SET', dedupe .. digest, id, 'EX', window)
+        table.insert(digests, id .. ':' .. digest)
+      end
+    end
+    table.insert(answer, tonumber(first or offset))
+    table.insert(answer, first and 1 or 0)
+  end
+  redis.call('HSET', meta, 'offset', string.format('%d', offset))
+  if gave then redis.call('HSET', meta, 'time', now) end
+  each_chunk('RPUSH', recent, digests, 1, #digests)
+  forget(recent, dedupe, cap, 2 * #digests)
+  return answer
+end
+
+-- State
+
+-- keys: lease, meta. args: owner, milliseconds. Returns the new epoch. The clock keeps epochs apart even when the
+-- server lost the last second of its memory, and an epoch with it.
+local function acquire(keys, args)
+  local holder = redis.call('GET', keys[1])
+  if holder and holder ~= args[1] then return {err = 'LEASEHELD ' .. holder} end
+  local last = tonumber(redis.call('HGET', keys[2], 'epoch') or '0')
+  local epoch = math.max(last + 1, server_milliseconds())
+  redis.call('SET', keys[1], args[1], 'PX', args[2])
+  redis.call('HSET', keys[2], 'epoch', string.format('%d', epoch))
+  return epoch
+end
+
+-- keys: lease. args: owner, milliseconds. A lease that ran out and that nobody took is taken again.
+local function renew(keys, args)
+  local holder = redis.call('GET', keys[1])
+  if holder and holder ~= args[1] then return {err = 'FENCED ' .. holder .. ' holds the lease by now'} end
+  redis.call('SET', keys[1], args[1], 'PX', args[2])
+  return 1
+end
+
+-- keys: lease. args: owner.
+local function release(keys, args)
+  if redis.call('GET', keys[1]) == args[1] then redis.call('DEL', keys[1]) end
+  return 1
+end
+
+local function fenced(meta, epoch)
+  local current = redis.call('HGET', meta, 'epoch') or '0'
+  if current ~= epoch then
+    return {err = 'FENCED the state is written by epoch ' .. current .. ', this writer has epoch ' .. epoch}
+  end
+end
+
+-- Each entry names the one before it, so a reader sees every kind of loss: trimmed, reset, restored, another server.
+local function publish(meta, feed, length, previous, entry)
+  local id = redis.call('XADD', feed, 'MAXLEN', '~', length, '*', 'previous', previous, 'entry', entry)
+  redis.call('HSET', meta, 'feed', id)
+end
+
+-- args[from]...: offset, log_time, tick, item_count, log_id, bundle.
+local function move(meta, offset, args, from)
+  redis.call('HSET', meta, 'offset', args[from], 'log_time', args[from + 1], 'tick', args[from + 2],
+    'item_count', args[from + 3], 'log_id', args[from + 4], 'bundle', args[from + 5])
+  redis.call('SET', offset, args[from])
+end
+
+-- keys: meta, offset, ids, feed. args: epoch, previous offset, feed's length, feed entry or '', number of new items,
+-- the six of the position, ids of the new items; then key, value, key, value, ...
+local function commit(keys, args)
+  local meta, ids = keys[1], keys[3]
+  local refusal = fenced(meta, args[1])
+  if refusal then return refusal end
+  local offset = redis.call('HGET', meta, 'offset') or '0'
+  if offset ~= args[2] then
+    return {err = 'FENCED the state stands at offset ' .. offset .. ', this writer left it at ' .. args[2]}
+  end
+  local last_id = 11 + tonumber(args[5])
+  each_chunk('RPUSH', ids, args, 12, last_id)
+  for at = last_id + 1, #args, CHUNK do
+    redis.call('MSET', unpack(args, at, math.min(at + CHUNK - 1, #args)))
+  end
+  move(meta, keys[2], args, 6)
+  if args[4] ~= '' then
+    publish(meta, keys[4], args[3], redis.call('HGET', meta, 'feed') or '0-0', args[4])
+  end
+  return 1
+end
+
+-- A reset is: clear, drop until nothing is left, restart. In between the bundle reads 'resetting', which is no bundle's
+-- name, so that a writer that finds a broken-off reset begins it again. Both ends tell the feed's readers to reload.
+
+-- keys: meta, offset, ids, feed. args: epoch, feed's length, name of the bundle meanwhile.
+local function clear(keys, args)
+  local refusal = fenced(keys[1], args[1])
+  if refusal then return refusal end
+  redis.call('HDEL', keys[1], 'offset', 'log_time', 'tick', 'item_count', 'log_id')
+  redis.call('HSET', keys[1], 'bundle', args[3])
+  redis.call('SET', keys[2], '0')
+  redis.call('UNLINK', keys[3])
+  redis.call('XTRIM', keys[4], 'MAXLEN', 0) -- keeps the last id, so ids go on growing
+  publish(keys[1], keys[4], args[2], 'reset', '')
+  return 1
+end
+
+-- keys: meta. args: epoch, keys of states.
+local function drop(keys, args)
+  local refusal = fenced(keys[1], args[1])
+  if refusal then return refusal end
+  for at = 2, #args, CHUNK do
+    redis.call('UNLINK', unpack(args, at, math.min(at + CHUNK - 1, #args)))
+  end
+  return 1
+end
+
+-- keys: meta, offset, feed. args: epoch, feed's length, the six of the position.
+local function restart(keys, args)
+  local refusal = fenced(keys[1], args[1])
+  if refusal then return refusal end
+  move(keys[1], keys[2], args, 3)
+  publish(keys[1], keys[3], args[2], 'reset', '')
+  return 1
+end
+
+local function register(name, callback, flags)
+  redis.register_function{function_name = 'peregrine_@VERSION@_' .. name, callback = callback, flags = flags}
+end
+
+register('append', append, {'no-cluster'})
+register('acquire', acquire, {'no-cluster', 'allow-oom'})
+register('renew', renew, {'no-cluster', 'allow-oom'})
+register('release', release, {'no-cluster', 'allow-oom'})
+register('commit', commit, {'no-cluster'})
+register('clear', clear, {'no-cluster', 'allow-oom'})
+register('drop', drop, {'no-cluster', 'allow-oom'})
+register('restart', restart, {'no-cluster', 'allow-oom'})

@@ -1,0 +1,111 @@
+"""Every key, stored field and server-side function of Peregrine in Redis/Valkey.
+
+    log     <prefix>:log          stream of records, ids <offset>-0, fields t (timestamp), p (payload)
+            <prefix>:log:meta     hash: offset, time (last one given to a record without), id
+            <prefix>:log:recent   list of <offset>:<digest>, oldest first: what bounds the digests
+            <prefix>:d:<digest>   offset of the record with this digest, expires
+    state   <prefix>:meta         hash: the position's fields, epoch, feed (id of its newest entry)
+            <prefix>:offset       the position's offset again, to be read in one MGET with a user
+            <prefix>:lease        owner, expires
+            <prefix>:ids          list of item ids by catalogue index
+            <prefix>:feed         stream of item changes, fields previous (id of the entry before), entry
+            <prefix>:u:<user>  :i:<index>  :t:<index>  :c:<item id>     packed users, items, texts; catalogue JSON
+
+Log and state may share a server and a prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from service.core.types import Position
+
+RESETTING = "resetting"
+"""What the position's bundle reads while a reset is under way: no bundle's hash."""
+FEED_START = "0-0"
+"""The feed's cursor before its first entry."""
+
+_POSITION = ("offset", "log_time", "tick", "item_count", "log_id", "bundle")
+
+
+class LogKeys:
+    """Keys of the log. prefix: letters, digits, `_`, `.` and `-`."""
+
+    def __init__(self, prefix: str) -> None:
+        self.stream = f"{prefix}:log"
+        self.meta = f"{prefix}:log:meta"
+        self.recent = f"{prefix}:log:recent"
+        self.dedupe = f"{prefix}:d:"
+
+
+class StateKeys:
+    """Keys of the state. prefix: letters, digits, `_`, `.` and `-`."""
+
+    def __init__(self, prefix: str) -> None:
+        self.meta = f"{prefix}:meta"
+        self.offset = f"{prefix}:offset"
+        self.lease = f"{prefix}:lease"
+        self.ids = f"{prefix}:ids"
+        self.feed = f"{prefix}:feed"
+        self.records_pattern = f"{prefix}:[uitc]:*"
+        self._prefix = prefix
+
+    def user(self, user_id: str) -> str:
+        return f"{self._prefix}:u:{user_id}"
+
+    def item(self, index: int) -> str:
+        return f"{self._prefix}:i:{index}"
+
+    def text(self, index: int) -> str:
+        return f"{self._prefix}:t:{index}"
+
+    def document(self, item_id: str) -> str:
+        return f"{self._prefix}:c:{item_id}"
+
+
+def read_position(keys: StateKeys) -> tuple[str, ...]:
+    """The command whose answer `unpack_position` reads."""
+    return ("HMGET", keys.meta, *_POSITION)
+
+
+def pack_position(position: Position) -> list[str]:
+    """The six texts that the functions store."""
+    return [str(getattr(position, field)) for field in _POSITION]
+
+
+def unpack_position(values: Sequence[bytes | None]) -> Position:
+    """Fields that were never written keep `Position`'s defaults."""
+    given = {field: value.decode() for field, value in zip(_POSITION, values, strict=True) if value is not None}
+    default = Position()
+    return Position(
+        offset=int(given.get("offset", default.offset)),
+        log_time=int(given.get("log_time", default.log_time)),
+        tick=int(given.get("tick", default.tick)),
+        item_count=int(given.get("item_count", default.item_count)),
+        log_id=given.get("log_id", default.log_id),
+        bundle=given.get("bundle", default.bundle),
+    )
+
+
+@cache
+def library() -> str:
+    """Source of the server-side functions. Its names hold its digest, so releases can share a server."""
+    return _source().replace("@VERSION@", _version())
+
+
+def function_name(name: str) -> str:
+    """Full name of the function that the library registers as `name`."""
+    return f"peregrine_{_version()}_{name}"
+
+
+@cache
+def _source() -> str:
+    return Path(__file__).with_name("functions.lua").read_text(encoding="utf-8")
+
+
+@cache
+def _version() -> str:
+    return sha256(_source().encode()).hexdigest()[:12]

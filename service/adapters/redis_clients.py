@@ -1,0 +1,173 @@
+"""Connections to Redis/Valkey, sync and asyncio: bounded, with explicit timeouts, without retries.
+
+Functions are loaded when the server does not know them. Their names hold a digest of their source, so this covers the
+first start, a server that lost them and a new release alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+import redis
+import redis.asyncio
+from redis.exceptions import RedisError, ResponseError
+
+from service.adapters.keys import function_name, library
+from service.errors import ConfigurationError, Fenced, LeaseHeld, StoreUnavailable
+
+MAX_BLOCK_MS = 500
+"""Longest wait in one blocking read: it adds to the time in which a stopped server is noticed."""
+
+Value: TypeAlias = str | bytes | int
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One Redis/Valkey as an adapter uses it.
+
+    url: redis://, rediss:// or unix://; prefix: starts every key; timeout: seconds to wait for a connection, to get
+    one from the pool, and for an answer; max_connections: of one adapter.
+    """
+
+    url: str
+    prefix: str = "peregrine"
+    timeout: float = 0.25
+    max_connections: int = 32
+
+    @property
+    def name(self) -> str:
+        """The URL without its secrets, for messages."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+class FunctionMissing(StoreUnavailable):
+    """The server does not know our functions (yet, or any more)."""
+
+
+class SyncClient:
+    """Commands to one server, one at a time per thread. blocking: for reads that wait up to MAX_BLOCK_MS."""
+
+    def __init__(self, server: Server, blocking: bool = False) -> None:
+        self._server = server
+        with _checked(server):
+            pool = redis.BlockingConnectionPool.from_url(server.url, **_options(server, blocking))
+        self._redis: Any = redis.Redis.from_pool(pool)  # its commands are partly untyped
+
+    def run(self, *command: Value) -> Any:
+        """The command's answer. Raises StoreUnavailable, or what one of our functions refused with."""
+        with _translated(self._server.name):
+            return self._redis.execute_command(*command)
+
+    def call(self, name: str, keys: Sequence[str], args: Sequence[Value]) -> Any:
+        """Calls one of our server-side functions."""
+        command = _call(name, keys, args)
+        try:
+            return self.run(*command)
+        except FunctionMissing:
+            with _loading():
+                self.run("FUNCTION", "LOAD", library())
+            return self.run(*command)
+
+    def close(self) -> None:
+        self._redis.close()
+
+
+class AsyncClient:
+    """Commands to one server. blocking: for reads that wait up to MAX_BLOCK_MS."""
+
+    def __init__(self, server: Server, blocking: bool = False) -> None:
+        self._server = server
+        with _checked(server):
+            pool = redis.asyncio.BlockingConnectionPool.from_url(server.url, **_options(server, blocking))
+        self._redis: Any = redis.asyncio.Redis.from_pool(pool)
+
+    async def run(self, *command: Value) -> Any:
+        """The command's answer. Raises StoreUnavailable, or what one of our functions refused with."""
+        with _translated(self._server.name):
+            return await self._redis.execute_command(*command)
+
+    async def call(self, name: str, keys: Sequence[str], args: Sequence[Value]) -> Any:
+        """Calls one of our server-side functions."""
+        command = _call(name, keys, args)
+        try:
+            return await self.run(*command)
+        except FunctionMissing:
+            with _loading():
+                await self.run("FUNCTION", "LOAD", library())
+            return await self.run(*command)
+
+    async def aclose(self) -> None:
+        await self._redis.aclose()
+
+
+def check_server(server: Server) -> None:
+    """Raises ConfigurationError for a server that cannot keep our promises, StoreUnavailable for none at all."""
+    client = SyncClient(server)
+    try:
+        info = client.run("INFO")
+    finally:
+        client.close()
+    if int(str(info["redis_version"]).split(".")[0]) < 7:
+        raise ConfigurationError(f"{server.name} is Redis {info['redis_version']}: 7.0 or later, or Valkey, is needed")
+    if info.get("cluster_enabled"):
+        raise ConfigurationError(f"{server.name} is a Redis Cluster: commits span keys and need one primary")
+    if (policy := info["maxmemory_policy"]) != "noeviction":
+        raise ConfigurationError(f"{server.name} has maxmemory-policy {policy}: state would vanish; set noeviction")
+
+
+def _options(server: Server, blocking: bool) -> dict[str, Any]:
+    wait = MAX_BLOCK_MS / 1000 if blocking else 0.0
+    return {
+        "protocol": 2,  # saves the handshake of a new connection
+        "driver_info": None,
+        "retry": None,
+        "socket_timeout": server.timeout + wait,
+        "socket_connect_timeout": server.timeout,
+        "timeout": server.timeout,
+        "max_connections": server.max_connections,
+    }
+
+
+def _call(name: str, keys: Sequence[str], args: Sequence[Value]) -> list[Value]:
+    return ["FCALL", function_name(name), len(keys), *keys, *args]
+
+
+@contextmanager
+def _checked(server: Server) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as exc:
+        raise ConfigurationError(f"{server.name}: not a URL of a Redis or Valkey") from exc
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    """Foreign errors into ours; `FENCED ...` and the like come from our functions."""
+    try:
+        yield
+    except ResponseError as exc:
+        code, _, message = str(exc).partition(" ")
+        if code == "FENCED":
+            raise Fenced(message) from exc
+        if code == "LEASEHELD":
+            raise LeaseHeld(f"{message} leads") from exc
+        if str(exc) == "Function not found":
+            raise FunctionMissing(f"{name}: {exc}") from exc
+        raise StoreUnavailable(f"{name}: {exc}") from exc
+    except (RedisError, OSError) as exc:
+        raise StoreUnavailable(f"{name}: {exc or type(exc).__name__}") from exc
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Another process may have loaded the same library a moment before."""
+    try:
+        yield
+    except StoreUnavailable as exc:
+        if "already exists" not in str(exc):
+            raise

@@ -1,0 +1,141 @@
+"""The state as packed blobs in Redis/Valkey (`keys` has the layout, `functions.lua` the writes)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from service.adapters.keys import RESETTING, StateKeys, pack_position, read_position, unpack_position
+from service.adapters.redis_clients import AsyncClient, Server, SyncClient, Value
+from service.core.packing import pack_feed
+from service.core.types import Commit, Position
+from service.ports import UserRead
+
+CHUNK = 1_000
+"""Keys, or ids, asked for in one round trip, so that no single answer outlasts the timeout."""
+
+
+class RedisStateStore:
+    """`StateStore`. feed_length: entries of the item feed that are kept (about; whole blocks are trimmed)."""
+
+    def __init__(self, server: Server, feed_length: int = 2_000) -> None:
+        self._client = SyncClient(server)
+        self._keys = StateKeys(server.prefix)
+        self._feed_length = feed_length
+
+    def acquire(self, owner: str, ttl_ms: int) -> int:
+        return int(self._client.call("acquire", (self._keys.lease, self._keys.meta), (owner, ttl_ms)))
+
+    def renew(self, owner: str, ttl_ms: int) -> None:
+        self._client.call("renew", (self._keys.lease,), (owner, ttl_ms))
+
+    def release(self, owner: str) -> None:
+        self._client.call("release", (self._keys.lease,), (owner,))
+
+    def position(self) -> Position:
+        return unpack_position(self._client.run(*read_position(self._keys)))
+
+    def users(self, user_ids: Sequence[str]) -> list[bytes | None]:
+        return self._get([self._keys.user(user_id) for user_id in user_ids])
+
+    def items(self, index: Sequence[int]) -> list[bytes | None]:
+        return self._get([self._keys.item(at) for at in index])
+
+    def texts(self, index: Sequence[int]) -> list[bytes | None]:
+        return self._get([self._keys.text(at) for at in index])
+
+    def _get(self, keys: Sequence[str]) -> list[bytes | None]:
+        return [value for some in _chunks(keys) for value in self._client.run("MGET", *some)]
+
+    def item_ids(self, start: int, count: int) -> list[str]:
+        ids: list[str] = []
+        for first, last in _spans(start, count):
+            found = self._client.run("LRANGE", self._keys.ids, first, last)
+            ids += [item_id.decode() for item_id in found]
+            if len(found) <= last - first:
+                break
+        return ids
+
+    def commit(self, commit: Commit) -> None:
+        keys = self._keys
+        feed = b"" if commit.feed is None else pack_feed(commit.feed)
+        args: list[Value] = [commit.epoch, commit.previous, self._feed_length, feed, len(commit.new_items)]
+        args += pack_position(commit.position)
+        args += commit.new_items
+        for key, blob in self._records(commit):
+            args += (key, blob)
+        self._client.call("commit", (keys.meta, keys.offset, keys.ids, keys.feed), args)
+
+    def _records(self, commit: Commit) -> Iterator[tuple[str, bytes]]:
+        yield from ((self._keys.user(user_id), blob) for user_id, blob in commit.users.items())
+        yield from ((self._keys.item(index), blob) for index, blob in commit.items.items())
+        yield from ((self._keys.text(index), blob) for index, blob in commit.texts.items())
+        yield from ((self._keys.document(item_id), blob) for item_id, blob in commit.documents.items())
+
+    def reset(self, epoch: int, position: Position) -> None:
+        """Deletes in bounded steps, each of them fenced. Broken off in the middle, the bundle reads RESETTING."""
+        keys = self._keys
+        self._client.call("clear", (keys.meta, keys.offset, keys.ids, keys.feed), (epoch, self._feed_length, RESETTING))
+        for found in self._scan():
+            self._client.call("drop", (keys.meta,), (epoch, *found))
+        restart: list[Value] = [epoch, self._feed_length, *pack_position(position)]
+        self._client.call("restart", (keys.meta, keys.offset, keys.feed), restart)
+
+    def _scan(self) -> Iterator[list[bytes]]:
+        cursor = 0
+        while True:
+            cursor, found = self._client.run(
+                "SCAN", cursor, "MATCH", self._keys.records_pattern, "COUNT", CHUNK, "TYPE", "string"
+            )
+            if found:
+                yield found
+            if cursor == 0:
+                return
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class RedisStateReader:
+    """`StateReader`."""
+
+    def __init__(self, server: Server) -> None:
+        self._client = AsyncClient(server)
+        self._keys = StateKeys(server.prefix)
+
+    async def user(self, user_id: str) -> UserRead:
+        blob, offset = await self._client.run("MGET", self._keys.user(user_id), self._keys.offset)
+        return UserRead(blob, int(offset or 0))
+
+    async def position(self) -> Position:
+        return unpack_position(await self._client.run(*read_position(self._keys)))
+
+    async def items(self, index: Sequence[int]) -> list[bytes | None]:
+        return await self._get([self._keys.item(at) for at in index])
+
+    async def item_ids(self, start: int, count: int) -> list[str]:
+        ids: list[str] = []
+        for first, last in _spans(start, count):
+            found = await self._client.run("LRANGE", self._keys.ids, first, last)
+            ids += [item_id.decode() for item_id in found]
+            if len(found) <= last - first:
+                break
+        return ids
+
+    async def documents(self, item_ids: Sequence[str]) -> list[bytes | None]:
+        return await self._get([self._keys.document(item_id) for item_id in item_ids])
+
+    async def _get(self, keys: Sequence[str]) -> list[bytes | None]:
+        return [value for some in _chunks(keys) for value in await self._client.run("MGET", *some)]
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (keys[at : at + CHUNK] for at in range(0, len(keys), CHUNK))
+
+
+def _spans(start: int, count: int) -> Iterator[tuple[int, int]]:
+    """First and last place of each round trip's part of a list, both included."""
+    end = start + count
+    return ((at, min(at + CHUNK, end) - 1) for at in range(start, end, CHUNK))

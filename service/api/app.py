@@ -1,0 +1,58 @@
+"""The application: routes, errors, documents, and the replica's life."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from service.api import docs, events, items, openapi, ops, problems, recommendations, users
+from service.api.edge import Edge
+from service.api.services import ApiServices
+
+DESCRIPTION = (
+    "Real-time recommendations: every event moves a memory within milliseconds, and the next list follows.\n\n"
+    "Errors are `application/problem+json` (RFC 9457). Every answer carries `X-Request-ID`."
+)
+
+
+def create_app(services: ApiServices) -> FastAPI:
+    """The application over `services`; it follows the item feed for as long as it lives."""
+    app = FastAPI(
+        title="Peregrine",
+        version=ops.RELEASE,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    app.state.services = services
+    for resource in (events, recommendations, items, users, ops, docs):
+        app.include_router(resource.router)
+    app.mount(docs.ASSETS, docs.assets())
+    problems.install(app)
+    key = services.settings.api_key
+    openapi.install(app, guarded=key is not None)
+    app.add_middleware(
+        Edge,
+        api_key=None if key is None else key.get_secret_value(),
+        max_in_flight=services.settings.max_in_flight,
+    )
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: ApiServices = app.state.services
+    following = asyncio.create_task(services.replica.run())
+    try:
+        yield
+    finally:
+        services.draining = True
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+        await services.close()

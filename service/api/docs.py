@@ -1,0 +1,34 @@
+"""/docs without the internet: Swagger UI from an installed package, nothing from a CDN."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+router = APIRouter(include_in_schema=False)
+
+ASSETS = "/docs/assets"
+_PARAMETERS = {"tryItOutEnabled": True, "persistAuthorization": True, "displayRequestDuration": True}
+
+
+@router.get("/docs")
+async def docs(request: Request) -> HTMLResponse:
+    root = request.scope.get("root_path", "").rstrip("/")
+    return get_swagger_ui_html(
+        openapi_url=f"{root}/openapi.json",
+        title="Peregrine API",
+        swagger_js_url=f"{root}{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{root}{ASSETS}/swagger-ui.css",
+        swagger_favicon_url=f"{root}{ASSETS}/favicon-32x32.png",
+        swagger_ui_parameters=_PARAMETERS,
+    )
+
+
+def assets() -> StaticFiles:
+    """The files of the `fastapi-swagger` package; only the files are used."""
+    return StaticFiles(directory=Path(str(resources.files("fastapi_swagger"))) / "resources")

@@ -1,0 +1,118 @@
+"""POST /v1/events: what users do, into the log. Good events of a batch are accepted whatever the others are."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from service.api.bodies import media_type, parse_many, read_body, validate
+from service.api.ids import uuid7
+from service.api.openapi import batch_body
+from service.api.problems import FieldError, Problem, show
+from service.api.schemas import EventIn, EventsAnswer, WaitQuery
+from service.api.services import ApiServices, services_of
+from service.core.times import LATEST
+from service.core.types import Append, Event
+from service.event_path import accept
+
+router = APIRouter(tags=["events"])
+
+APPLIED_WAIT = 2.0
+"""Seconds that `wait=applied` waits at most."""
+_MOST_AHEAD = 300  # seconds that a timestamp may lie in the future
+
+
+@router.post(
+    "/v1/events",
+    status_code=202,
+    summary="Tell what users did",
+    response_description="In the log; nothing of it can be lost any more.",
+    responses={
+        200: {"model": EventsAnswer, "description": "Shows in recommendations (wait=applied)."},
+        202: {"model": EventsAnswer},
+        **{status: {} for status in (413, 415, 422, 503)},
+    },
+    openapi_extra=batch_body(
+        EventIn, "One event, an array of up to 1,000, or one JSON object a line; gzip is welcome."
+    ),
+)
+async def post_events(request: Request, query: Annotated[WaitQuery, Query()]) -> Response:
+    """Accepts events, each for itself: what is wrong with the others stands in `errors`."""
+    services = services_of(request)
+    kind = media_type(request)
+    body = await read_body(request, services.settings.max_body)
+    entries = parse_many(body, kind, services.settings.max_batch)
+    found, errors = validate(entries, EventIn)
+    events, given = _to_events(found, errors, services)
+    return await append_and_answer(services, accept(events, given), len(entries), errors, query.wait == "applied")
+
+
+async def append_and_answer(
+    services: ApiServices, records: list[Append], total: int, errors: list[FieldError], wait: bool
+) -> Response:
+    """Appends the good entries of a batch of `total` and answers 202, or 200 once they show.
+
+    Raises Problem 422 if there is no good entry.
+    """
+    errors = sorted(errors, key=lambda error: error.index or 0)
+    if not records:
+        raise Problem(422, f"none of the {total} entries is acceptable", errors)
+    appended = await services.log.append(records)
+    offset = max(one.offset for one in appended)
+    duplicates = sum(one.duplicate for one in appended)
+    answer: dict[str, Any] = {
+        "accepted": len(appended) - duplicates,
+        "duplicates": duplicates,
+        "rejected": total - len(appended),
+        "errors": [error.model_dump() for error in errors],
+        "offset": offset,
+    }
+    applied = wait and await services.replica.wait_for(offset, APPLIED_WAIT)
+    if wait:
+        answer["applied"] = applied
+    return Response(to_json(answer), 200 if applied else 202, media_type="application/json")
+
+
+def _to_events(
+    found: list[tuple[int, EventIn]], errors: list[FieldError], services: ApiServices
+) -> tuple[list[Event], list[bool]]:
+    """Events for the log and whether each id is the client's; what only the service can judge is added to `errors`."""
+    spec = services.model.spec
+    latest = LATEST if services.settings.clock == "event" else int(time.time()) + min(spec.item_tick, _MOST_AHEAD)
+    now = services.replica.now() if services.settings.clock == "event" else None
+    events, given = [], []
+    for index, event in found:
+        timestamp = now if event.timestamp is None else event.timestamp
+        if timestamp is not None and timestamp > latest:
+            message = f"lies more than {min(spec.item_tick, _MOST_AHEAD)} seconds in the future"
+            errors.append(FieldError(index=index, field="timestamp", value=show(timestamp), message=message))
+            continue
+        if services.settings.unknown_items == "reject" and services.replica.index.find(event.item_id) is None:
+            message = "is not in the catalogue: put it there first"
+            errors.append(FieldError(index=index, field="item_id", value=show(event.item_id), message=message))
+            continue
+        floored = None if timestamp is None else timestamp - timestamp % spec.time_resolution
+        events.append(_to_event(event, floored))
+        given.append(event.event_id is not None)
+    return events, given
+
+
+def _to_event(event: EventIn, timestamp: int | None) -> Event:
+    extra = {
+        name: value
+        for name in ("session_id", "request_id", "properties")
+        if (value := getattr(event, name)) is not None
+    }
+    return Event(
+        event.event_id or uuid7(),
+        event.user_id,
+        event.item_id,
+        event.type,
+        timestamp,
+        event.value,
+        to_json(extra) if extra else b"",
+    )

@@ -1,0 +1,86 @@
+"""The OpenAPI document: request bodies that we read ourselves, problem+json as every error, the key."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from service.api.problems import MEDIA_TYPE, FieldError, ProblemBody
+
+_REF = "#/components/schemas/{model}"
+_FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")
+_WHEN = {
+    401: "The API key is missing or wrong.",
+    404: "There is none.",
+    409: "`at` lies before the user's last event.",
+    413: "The body is too large, before or after inflating.",
+    415: "Neither JSON nor NDJSON, or an unknown content-encoding.",
+    422: "Something in the request is wrong; `errors` names field and value.",
+    500: "An error of the service.",
+    503: "A store does not answer, or too much is under way; see Retry-After.",
+}
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema(ref_template=_REF)
+
+
+def one_body(model: type[BaseModel]) -> dict[str, Any]:
+    """`openapi_extra` of a route that takes one object."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _schema(model)}}}}
+
+
+def batch_body(model: type[BaseModel], description: str) -> dict[str, Any]:
+    """`openapi_extra` of a route that takes one object, an array, or lines."""
+    one = _schema(model)
+    content = {
+        "application/json": {"schema": {"anyOf": [one, {"type": "array", "items": one}]}, "example": one["examples"]},
+        "application/x-ndjson": {"schema": one},
+    }
+    return {"requestBody": {"required": True, "description": description, "content": content}}
+
+
+def install(app: FastAPI, guarded: bool) -> None:
+    """Replaces the app's document by ours; guarded: callers need a key."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app, guarded)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI documents this as the way
+
+
+def _document(app: FastAPI, guarded: bool) -> dict[str, Any]:
+    found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    components = found.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for name in _FASTAPI_ERRORS:
+        schemas.pop(name, None)
+    schemas["Problem"] = _schema(ProblemBody) | {"$defs": None}
+    del schemas["Problem"]["$defs"]
+    schemas["FieldError"] = _schema(FieldError)
+    components["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+    for path, operations in found["paths"].items():
+        for operation in operations.values():
+            _describe(operation, path.startswith("/v1"), guarded)
+    return found
+
+
+def _describe(operation: dict[str, Any], versioned: bool, guarded: bool) -> None:
+    responses = operation["responses"]
+    if versioned:
+        responses |= {"401": {}, "500": {}}
+        operation["security"] = [{"bearer": []}, {"header": []}] if guarded else []
+    for status in [status for status in responses if int(status) >= HTTPStatus.BAD_REQUEST]:
+        responses[status] = {
+            "description": _WHEN[int(status)],
+            "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}},
+        }

@@ -1,0 +1,63 @@
+"""For operators and orchestrators: is it alive, is it ready, what is it. Open to everyone."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import APIRouter, Request
+
+from model.process.records import NEVER
+from service.api.problems import Problem
+from service.api.read_schemas import Live, Ready, Version
+from service.api.services import ApiServices, services_of
+from service.errors import StoreUnavailable
+
+router = APIRouter(tags=["operations"])
+
+NAME = "peregrine"
+RELEASE = version("peregrine-recsys")
+
+
+@router.get("/livez", summary="Is the process alive")
+async def livez() -> Live:
+    """Asks no store."""
+    return Live(status="alive")
+
+
+@router.get("/readyz", summary="Should it get requests", responses={503: {}})
+async def readyz(request: Request) -> Ready:
+    """200, or 503 with the `reasons`: stores that do not answer, items not loaded, on the way down."""
+    services = services_of(request)
+    log_end, reasons = await _log_end(services)
+    reasons = ["shutting down"] * services.draining + services.replica.reasons + reasons
+    if reasons:
+        raise Problem(503, "not ready: " + "; ".join(reasons), reasons=reasons)
+    position = services.replica.index.position
+    return Ready(
+        ready=True,
+        items=len(services.replica.index.ids),
+        offset=position.offset,
+        log_end=log_end,
+        lag=max(0, log_end - position.offset),
+        tick=None if position.tick == NEVER else position.tick,
+        model=services.version,
+    )
+
+
+async def _log_end(services: ApiServices) -> tuple[int, list[str]]:
+    try:
+        return await services.log.end(), []
+    except StoreUnavailable as exc:
+        return 0, [f"the event log: {exc}"]
+
+
+@router.get("/version", summary="What is running")
+async def get_version(request: Request) -> Version:
+    services = services_of(request)
+    return Version(
+        name=NAME,
+        version=RELEASE,
+        model=services.version,
+        preset=services.model.spec.preset,
+        bundle=services.bundle,
+    )

@@ -1,0 +1,44 @@
+"""What the API is given: ports, the replica, the model, and its limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from model.process.temporal_model import TemporalModel
+from service.ports import EventLog, StateReader, TextEmbedder
+from service.replica import Replica
+from service.request_path import Serving
+from service.settings import Settings
+
+
+@dataclass
+class ApiServices:
+    """version, bundle: of the weights, both `none` without a bundle; close: gives connections back."""
+
+    settings: Settings
+    log: EventLog
+    reader: StateReader
+    replica: Replica
+    model: TemporalModel
+    version: str
+    bundle: str
+    has_bundle: bool
+    embedder: TextEmbedder | None
+    close: Callable[[], Awaitable[None]]
+    embedding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while texts are embedded: one thread at a time."""
+    draining: bool = False
+    """Set on the way down: /readyz says no, so that no new callers come."""
+
+    @property
+    def serving(self) -> Serving:
+        return Serving(self.reader, self.replica, self.model, self.has_bundle)
+
+
+def services_of(request: Request) -> ApiServices:
+    services: ApiServices = request.app.state.services
+    return services

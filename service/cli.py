@@ -1,0 +1,230 @@
+"""The `peregrine` command: what its options mean. The work is in `service.commands`, imported when it is called.
+
+Data goes to stdout, progress to stderr. Exit codes: 0, 1 (it went wrong, one line says what to do), 2 (wrong usage).
+Training commands come from the entry points of the group `peregrine.commands`, so that serving never imports torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points, version
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from typer.core import TyperGroup
+
+from service.errors import PeregrineError
+
+
+class Commands(TyperGroup):
+    """Turns errors of ours into one line on stderr and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PeregrineError as exc:
+            typer.echo(f"error: {exc}", err=True)
+            raise typer.Exit(1) from exc
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Real-time recommendations: every event moves a memory, and the next list follows.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+bench = typer.Typer(cls=Commands, help="Measure the running service.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Url = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads it
+    typer.Option(envvar="PEREGRINE_URL", help="The service. Default: PEREGRINE_HOST and PEREGRINE_PORT here."),
+]
+Data = Annotated[
+    str, typer.Option("--data", help="Folder of Parquet, CSV or NDJSON, or complete-journey[:households|:all].")
+]
+Prepare = Annotated[
+    bool,
+    typer.Option(
+        "--prepare/--raw",
+        help="Prepare the data as `evaluate` does (each event once, rare items and users left out), or take all of it.",
+    ),
+]
+DataDir = Annotated[Optional[Path], typer.Option(help="Folder of the embedded Valkey.")]  # noqa: UP045
+Bundle = Annotated[Optional[Path], typer.Option(help="Folder of the exported model.")]  # noqa: UP045
+Port = Annotated[Optional[int], typer.Option(min=0, max=65_535, help="0 takes a free one.")]  # noqa: UP045
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"peregrine {version('peregrine-recsys')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Real-time recommendations: every event moves a memory, and the next list follows."""
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Replay a fixed part, report, and exit.")] = False,
+    as_json: Json = False,
+    train: Annotated[bool, typer.Option("--train", help="Train the model first (needs the train extra).")] = False,
+    households: Annotated[int, typer.Option(min=50, help="Households of the Complete Journey data.")] = 600,
+    data_dir: DataDir = None,
+    port: Port = None,
+) -> None:
+    """Real purchases replayed live: memory moves, the list follows, contenders beside it."""
+    from service.commands.demo import run
+
+    run(once, as_json, train, households, data_dir, port)
+
+
+@app.command()
+def up(
+    host: Annotated[Optional[str], typer.Option(help="Address to listen on.")] = None,  # noqa: UP045
+    port: Port = None,
+    data_dir: DataDir = None,
+    bundle: Bundle = None,
+) -> None:
+    """Run everything on this machine, with its own Valkey when no URL is set."""
+    from service.commands.up import run
+
+    run(_given(host=host, port=port, data_dir=data_dir, bundle=bundle))
+
+
+@app.command()
+def api() -> None:
+    """Run one API process."""
+    from service.processes.child import run
+
+    run("api")
+
+
+@app.command()
+def worker() -> None:
+    """Run the worker, the one writer of the state."""
+    from service.processes.child import run
+
+    run("worker")
+
+
+@app.command("import")
+def import_data(
+    data: Data,
+    until: Annotated[Optional[float], typer.Option(help="Fraction of the events where it ends.")] = None,  # noqa: UP045
+    before: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Unix seconds before which it ends."),
+    ] = None,
+    prepare: Prepare = True,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Post a data set's items and events to the running service."""
+    from service.commands.import_data import run
+
+    run(data, until, before, prepare, url, as_json)
+
+
+@app.command()
+def replay(
+    data: Data,
+    start: Annotated[float, typer.Option("--from", help="Fraction of the events where it begins.")] = 0.85,
+    stop: Annotated[float, typer.Option("--to", help="Fraction where it ends.")] = 1.0,
+    every: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Score one event in that many. Default: about 15,000 of them, as `evaluate` does."),
+    ] = None,
+    speed: Annotated[str, typer.Option(help="`fast`, or how many times real time.")] = "fast",
+    prepare: Prepare = True,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Replay a data set over HTTP and count hits like `evaluate`: lists first, then the events of each timestamp."""
+    from service.commands.replay import run
+
+    run(data, start, stop, every, speed, prepare, url, as_json)
+
+
+@app.command()
+def recommend(
+    user: Annotated[str, typer.Argument(help="User id.")],
+    k: Annotated[int, typer.Option("--k", "-k", min=1, max=10_000, help="Items at most.")] = 20,
+    at: Annotated[Optional[str], typer.Option(help="A moment, RFC 3339 or unix seconds. Default: now.")] = None,  # noqa: UP045
+    exclude_seen: Annotated[bool, typer.Option(help="Leave out what the user already had.")] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Show a user's list."""
+    from service.commands.recommend import run
+
+    run(user, k, at, exclude_seen, url, as_json)
+
+
+@bench.command()
+def freshness(
+    rate: Annotated[float, typer.Option(min=0.1, help="Events a second, each posted alone.")] = 200.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long.")] = 60.0,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """How long an accepted event takes to show in its user's list. Without --url, on a stack of its own."""
+    from service.commands.bench import run
+
+    run(rate, seconds, url, as_json)
+
+
+@app.command()
+def doctor(url: Url = None, as_json: Json = False) -> None:
+    """Check the set-up and say what to do; exit code 1 if something fails."""
+    from service.commands.doctor import run
+
+    if not run(url, as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def config(as_json: Json = False) -> None:
+    """Show the settings in force and what they mean; secrets are hidden."""
+    from service.commands.config import run
+
+    run(as_json)
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+TRAINING = {
+    "train": "Train a model on a data set.",
+    "evaluate": "Score a model or a baseline offline, by the evaluator that `replay` uses.",
+    "export": "Export a trained model to a bundle.",
+}
+_ELSEWHERE = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+
+
+def _training_command(name: str) -> Any:
+    def command(ctx: typer.Context) -> None:
+        try:
+            (entry,) = entry_points(group="peregrine.commands", name="model")
+            entry.load()([name, *ctx.args], prog_name="peregrine")
+        except ModuleNotFoundError as exc:
+            raise PeregrineError(f'`{name}` needs {exc.name}: pip install "peregrine-recsys[train]"') from exc
+
+    return command
+
+
+for _name, _help in TRAINING.items():
+    app.command(_name, help=_help, context_settings=_ELSEWHERE, rich_help_panel="Training")(_training_command(_name))
+
+if __name__ == "__main__":
+    sys.exit(app())

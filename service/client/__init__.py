@@ -1,0 +1,194 @@
+"""The HTTP API as typed Python: `Client` and `AsyncClient`, one method per resource, errors as exceptions.
+
+with Client("http://127.0.0.1:8000") as shop:
+    shop.post_events([{"user_id": "u1", "item_id": "shoe", "type": "purchase"}], wait=True)
+    shop.recommendations("u1", k=10).items
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from service.client import calls
+from service.client.answers import Accepted, Json, Recommendations, Recommended, Status
+from service.client.calls import Call, encode_events
+from service.client.errors import (
+    Busy,
+    ClientError,
+    Conflict,
+    NotFound,
+    ProblemError,
+    Refused,
+    Unauthorised,
+    UnexpectedAnswer,
+    Unreachable,
+)
+
+__all__ = [
+    "Accepted",
+    "AsyncClient",
+    "Busy",
+    "Client",
+    "ClientError",
+    "Conflict",
+    "NotFound",
+    "ProblemError",
+    "Recommendations",
+    "Recommended",
+    "Refused",
+    "Status",
+    "Unauthorised",
+    "UnexpectedAnswer",
+    "Unreachable",
+    "encode_events",
+]
+
+T = TypeVar("T")
+
+TIMEOUT = httpx.Timeout(connect=2.0, read=30.0, write=10.0, pool=10.0)
+"""Seconds. Reading is long because `wait=applied` and large bulks may take that time."""
+
+
+class Client:
+    """Synchronous client; close it, or use it as a context manager. Raises ClientError."""
+
+    def __init__(self, url: str, api_key: str | None = None, timeout: httpx.Timeout = TIMEOUT) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(base_url=self.url, headers=_headers(api_key), timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def post_events(self, events: Sequence[Mapping[str, Any]] | bytes, wait: bool = False) -> Accepted:
+        """Up to 1,000 events (or their `encode_events`); with `wait`, answers when lists show them, or after 2 s."""
+        return self._do(calls.post_events(events, wait))
+
+    def recommendations(
+        self,
+        user_id: str,
+        k: int = 20,
+        at: int | str | None = None,
+        exclude_seen: bool = False,
+        min_offset: int | None = None,
+    ) -> Recommendations:
+        """Top-K of a user. at: unix seconds or RFC 3339; min_offset: of events that must be in (see `state.stale`)."""
+        return self._do(calls.recommendations(user_id, k, at, exclude_seen, min_offset))
+
+    def put_item(self, item_id: str, item: Mapping[str, Any]) -> Json:
+        return self._do(calls.put_item(item_id, item))
+
+    def get_item(self, item_id: str) -> Json:
+        return self._do(calls.get_item(item_id))
+
+    def get_items(self, item_ids: Sequence[str]) -> Json:
+        """Up to 1,000 items of the catalogue, and the ids it does not know: `items`, `missing`."""
+        return self._do(calls.get_items(item_ids))
+
+    def put_items(self, items: Iterable[Mapping[str, Any]]) -> Accepted:
+        """Items with their `item_id`, as one bulk."""
+        return self._do(calls.put_items(items))
+
+    def get_user(self, user_id: str, pairs: bool = False) -> Json:
+        """What is known of a user; with `pairs`, how often of each item. Raises NotFound."""
+        return self._do(calls.get_user(user_id, pairs))
+
+    def ready(self) -> Status:
+        return self._do(calls.ready())
+
+    def version(self) -> Json:
+        return self._do(calls.get("/version"))
+
+    def _do(self, call: Call[T]) -> T:
+        try:
+            response = self._http.request(
+                call.method, call.path, params=call.params, content=call.content, headers=call.headers
+            )
+        except httpx.HTTPError as exc:
+            raise _unreachable(self.url, exc) from exc
+        return call.read(response)
+
+
+class AsyncClient:
+    """The same for asyncio. Raises ClientError."""
+
+    def __init__(
+        self, url: str, api_key: str | None = None, timeout: httpx.Timeout = TIMEOUT, connections: int = 32
+    ) -> None:
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self.url = url.rstrip("/")
+        self._http = httpx.AsyncClient(base_url=self.url, headers=_headers(api_key), timeout=timeout, limits=limits)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def post_events(self, events: Sequence[Mapping[str, Any]] | bytes, wait: bool = False) -> Accepted:
+        """Up to 1,000 events (or their `encode_events`); with `wait`, answers when lists show them, or after 2 s."""
+        return await self._do(calls.post_events(events, wait))
+
+    async def recommendations(
+        self,
+        user_id: str,
+        k: int = 20,
+        at: int | str | None = None,
+        exclude_seen: bool = False,
+        min_offset: int | None = None,
+    ) -> Recommendations:
+        """Top-K of a user. at: unix seconds or RFC 3339; min_offset: of events that must be in (see `state.stale`)."""
+        return await self._do(calls.recommendations(user_id, k, at, exclude_seen, min_offset))
+
+    async def put_item(self, item_id: str, item: Mapping[str, Any]) -> Json:
+        return await self._do(calls.put_item(item_id, item))
+
+    async def get_item(self, item_id: str) -> Json:
+        return await self._do(calls.get_item(item_id))
+
+    async def get_items(self, item_ids: Sequence[str]) -> Json:
+        """Up to 1,000 items of the catalogue, and the ids it does not know: `items`, `missing`."""
+        return await self._do(calls.get_items(item_ids))
+
+    async def put_items(self, items: Iterable[Mapping[str, Any]]) -> Accepted:
+        """Items with their `item_id`, as one bulk."""
+        return await self._do(calls.put_items(items))
+
+    async def get_user(self, user_id: str, pairs: bool = False) -> Json:
+        """What is known of a user; with `pairs`, how often of each item. Raises NotFound."""
+        return await self._do(calls.get_user(user_id, pairs))
+
+    async def ready(self) -> Status:
+        return await self._do(calls.ready())
+
+    async def version(self) -> Json:
+        return await self._do(calls.get("/version"))
+
+    async def _do(self, call: Call[T]) -> T:
+        try:
+            response = await self._http.request(
+                call.method, call.path, params=call.params, content=call.content, headers=call.headers
+            )
+        except httpx.HTTPError as exc:
+            raise _unreachable(self.url, exc) from exc
+        return call.read(response)
+
+
+def _unreachable(url: str, exc: httpx.HTTPError) -> Unreachable:
+    reason = str(exc) or type(exc).__name__
+    return Unreachable(f"no answer from {url} ({reason}): is it running? `peregrine doctor` looks")
+
+
+def _headers(api_key: str | None) -> dict[str, str]:
+    return {"authorization": f"Bearer {api_key}"} if api_key else {}

@@ -1,0 +1,144 @@
+"""Every request of the client as data: method, path, body, and how its answer is read. No I/O."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import ValidationError
+
+from service.client.answers import Accepted, Answer, Json, Recommendations, Status
+from service.client.errors import PROBLEMS, ProblemError, UnexpectedAnswer
+
+T = TypeVar("T")
+A = TypeVar("A", bound=Answer)
+
+_GZIP_ABOVE = 4_096  # bytes; below, packing costs more than it saves
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request, and how its answer is read."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    params: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def _reads(answer: type[A]) -> Callable[[httpx.Response], A]:
+    def read(response: httpx.Response) -> A:
+        _refuse(response)
+        try:
+            return answer.model_validate_json(response.content)
+        except ValidationError as exc:
+            raise UnexpectedAnswer(f"{response.request.url}: {exc.errors()[0]['msg']}") from exc
+
+    return read
+
+
+def _document(response: httpx.Response) -> Json:
+    _refuse(response)
+    return _json(response)
+
+
+def _status(response: httpx.Response) -> Status:
+    if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+        _refuse(response)
+    return Status(ok=response.is_success, body=_json(response))
+
+
+def _refuse(response: httpx.Response) -> None:
+    """Raises what the answer's status stands for."""
+    if response.is_success:
+        return
+    try:
+        problem = _json(response)
+    except UnexpectedAnswer:
+        problem = {"detail": response.text[:200]}
+    wait = response.headers.get("retry-after", "")
+    kind = PROBLEMS.get(response.status_code, ProblemError)
+    raise kind(response.status_code, problem, float(wait) if wait.isdecimal() else None)
+
+
+def _json(response: httpx.Response) -> Json:
+    try:
+        body = response.json()
+    except ValueError as exc:
+        raise UnexpectedAnswer(f"{response.request.url} answers no JSON") from exc
+    if not isinstance(body, dict):
+        raise UnexpectedAnswer(f"{response.request.url} answers no JSON object")
+    return body
+
+
+def _body(content: bytes, kind: str) -> dict[str, Any]:
+    headers = {"content-type": kind}
+    if len(content) > _GZIP_ABOVE:
+        content = gzip.compress(content, compresslevel=1, mtime=0)
+        headers["content-encoding"] = "gzip"
+    return {"content": content, "headers": headers}
+
+
+def _id(node: str) -> str:
+    return quote(node, safe="")
+
+
+def encode_events(events: Sequence[Mapping[str, Any]]) -> bytes:
+    """The body of a POST of events: a JSON array."""
+    return json.dumps(events, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def post_events(events: Sequence[Mapping[str, Any]] | bytes, wait: bool) -> Call[Accepted]:
+    content = events if isinstance(events, bytes) else encode_events(events)
+    params = {"wait": "applied"} if wait else {}
+    return Call("POST", "/v1/events", _reads(Accepted), params, **_body(content, "application/json"))
+
+
+def recommendations(
+    user_id: str, k: int, at: int | str | None, exclude_seen: bool, min_offset: int | None
+) -> Call[Recommendations]:
+    params = {"k": str(k)}
+    if at is not None:
+        params["at"] = str(at)
+    if exclude_seen:
+        params["exclude_seen"] = "true"
+    if min_offset is not None:
+        params["min_offset"] = str(min_offset)
+    return Call("GET", f"/v1/users/{_id(user_id)}/recommendations", _reads(Recommendations), params)
+
+
+def put_item(item_id: str, item: Mapping[str, Any]) -> Call[Json]:
+    content = json.dumps(dict(item), ensure_ascii=False).encode()
+    return Call("PUT", f"/v1/items/{_id(item_id)}", _document, **_body(content, "application/json"))
+
+
+def get_item(item_id: str) -> Call[Json]:
+    return Call("GET", f"/v1/items/{_id(item_id)}", _document)
+
+
+def get_items(item_ids: Sequence[str]) -> Call[Json]:
+    return Call("GET", "/v1/items", _document, {"ids": ",".join(item_ids)})
+
+
+def put_items(items: Iterable[Mapping[str, Any]]) -> Call[Accepted]:
+    lines = "\n".join(json.dumps(dict(item), ensure_ascii=False) for item in items)
+    return Call("POST", "/v1/items/bulk", _reads(Accepted), **_body(lines.encode(), "application/x-ndjson"))
+
+
+def get_user(user_id: str, pairs: bool) -> Call[Json]:
+    return Call("GET", f"/v1/users/{_id(user_id)}", _document, {"pairs": "true"} if pairs else {})
+
+
+def get(path: str) -> Call[Json]:
+    return Call("GET", path, _document)
+
+
+def ready() -> Call[Status]:
+    return Call("GET", "/readyz", _status)

@@ -1,0 +1,95 @@
+"""What `doctor` asks a Redis or Valkey: whether it answers, and whether it keeps what is promised."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from service.adapters.redis_clients import Server, SyncClient, check_server
+from service.errors import ConfigurationError, PeregrineError
+
+_MOST_SKEW = 2.0
+"""Seconds that its clock may be off ours: the log gives times to events that come without one."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found out about a store."""
+
+    what: str
+    verdict: Literal["ok", "note", "fail"]
+    found: str
+    todo: str = ""
+
+
+def examine(role: str, url: str, prefix: str, timeout: float) -> Iterator[Finding]:
+    """role: `log` or `state`; timeout in seconds. Writes nothing."""
+    server = Server(url, prefix, timeout)
+    try:
+        client = SyncClient(server)
+    except ConfigurationError as exc:
+        yield Finding("reachable", "fail", str(exc), "correct the URL")
+        return
+    try:
+        yield from _ask(role, server, client)
+    except PeregrineError as exc:
+        yield Finding("reachable", "fail", str(exc), "start it, correct its URL, or raise the timeout")
+    finally:
+        client.close()
+
+
+def _ask(role: str, server: Server, client: SyncClient) -> Iterator[Finding]:
+    begun = time.perf_counter()
+    info = client.run("INFO")
+    milliseconds = 1000 * (time.perf_counter() - begun)
+    yield Finding("reachable", "ok", f"{server.name} in {milliseconds:.1f} ms")
+    name = f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info['redis_version']}"
+    try:
+        check_server(server)
+    except ConfigurationError as exc:
+        yield Finding("fit", "fail", str(exc))
+    else:
+        yield Finding("fit", "ok", f"{name}, noeviction, no cluster")
+    yield _persistence(role, info, client)
+    yield _functions(client)
+    yield _clock(client)
+
+
+def _persistence(role: str, info: dict[str, Any], client: SyncClient) -> Finding:
+    if not info.get("aof_enabled"):
+        lost = "an accepted event can be lost" if role == "log" else "a restart loses the state and replays the log"
+        return Finding("persistence", "note", f"no append-only file: {lost}", "set appendonly yes")
+    fsync = _setting(client, "appendfsync")
+    if role == "log" and fsync != "always":
+        found = f"appendfsync {fsync or 'unknown'}: a power cut can lose a second of accepted events"
+        return Finding("persistence", "note", found, "set appendfsync always")
+    return Finding("persistence", "ok", f"append-only file, appendfsync {fsync or 'unknown'}")
+
+
+def _setting(client: SyncClient, name: str) -> str | None:
+    """None where the server does not tell (some hosted ones do not)."""
+    try:
+        answer = client.run("CONFIG", "GET", name)
+    except PeregrineError:
+        return None
+    value = answer.get(name) if isinstance(answer, dict) else None
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _functions(client: SyncClient) -> Finding:
+    try:
+        client.run("FUNCTION", "STATS")
+    except PeregrineError as exc:
+        return Finding("functions", "fail", str(exc), "allow the commands FUNCTION and FCALL")
+    return Finding("functions", "ok", "server-side functions are allowed")
+
+
+def _clock(client: SyncClient) -> Finding:
+    before = time.time()
+    answer = client.run("TIME")
+    skew = float(answer[0]) + float(answer[1]) / 1e6 - (before + time.time()) / 2
+    if abs(skew) > _MOST_SKEW:
+        return Finding("clock", "note", f"{skew:+.1f} s off this machine's", "synchronise the clocks (NTP)")
+    return Finding("clock", "ok", f"{skew:+.3f} s off this machine's")

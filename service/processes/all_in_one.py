@@ -1,0 +1,237 @@
+"""All processes on one machine: two embedded Valkeys when no URLs are set, a worker, an API.
+
+Valkey, worker and API are started in this order and stopped in the reverse one. A process that dies is started again
+after a pause that doubles each time; one that dies before the stack was ever ready is an error of the set-up.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from threading import Event as Flag
+from threading import Thread
+from typing import IO, Self
+
+from pydantic import SecretStr
+
+from service.client import Client, ClientError
+from service.errors import ConfigurationError, PeregrineError
+from service.processes.child import PROCESSES
+from service.settings import PREFIX, Settings
+
+Output = Callable[[str, str], None]
+"""Takes a process's name and one line it wrote."""
+
+_STOP_SECONDS = 15.0  # a worker finishes its step, an API its requests
+_LONGEST_PAUSE = 10.0  # seconds between two starts
+_STEADY_SECONDS = 60.0  # a process that ran for this long starts with a clean slate
+
+
+def local_url(settings: Settings) -> str:
+    """Where a process of this machine reaches the API."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://{host}:{settings.port}"
+
+
+class StartFailed(PeregrineError):
+    """The stack did not become ready; says which process, and what it said last."""
+
+
+def to_stderr(name: str, line: str) -> None:
+    """The default output: lines of all processes, each with its process's name before it."""
+    sys.stderr.write(f"{name:>6} | {line}\n")
+
+
+class Stack:
+    """Everything that `peregrine up` runs. Use as a context manager; `with` returns when it is ready."""
+
+    def __init__(self, settings: Settings, output: Output = to_stderr, start_seconds: float = 60.0) -> None:
+        self.settings = settings
+        self._output = output
+        self._start_seconds = start_seconds
+        self._children: list[Child] = []
+        self._stopping = Flag()
+        self._exits = ExitStack()
+
+    @property
+    def url(self) -> str:
+        return local_url(self.settings)
+
+    def client(self) -> Client:
+        key = self.settings.api_key
+        return Client(self.url, key.get_secret_value() if key else None)
+
+    def child(self, name: str) -> Child:
+        """The process of that name."""
+        return next(child for child in self._children if child.name == name)
+
+    def __enter__(self) -> Self:
+        with self._exits:
+            self._start()
+            self._exits = self._exits.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exits.close()
+
+    def _start(self) -> None:
+        self.settings.check_exposure()
+        self.settings = self.settings.model_copy(update={"port": self.settings.port or _free_port(self.settings.host)})
+        check_port(self.settings)
+        if self.settings.state_url is None:
+            self._start_stores()
+        for name in PROCESSES:
+            child = Child(name, _environment(self.settings), self._output)
+            self._children.append(child)
+            self._exits.callback(child.stop)
+        self._wait_until_ready()
+        watch = Thread(target=self._watch, daemon=True, name="supervisor")
+        self._exits.callback(watch.join)
+        self._exits.callback(self._stopping.set)
+        watch.start()
+
+    def _start_stores(self) -> None:
+        from service.embedded import EmbeddedValkey  # needs an extra
+
+        stores = self._exits.enter_context(EmbeddedValkey(self.settings.data_dir))
+        urls = {"log_url": SecretStr(stores.log_url), "state_url": SecretStr(stores.state_url)}
+        self.settings = self.settings.model_copy(update=urls)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + self._start_seconds
+        reason = ""
+        with self.client() as client:
+            while time.monotonic() < deadline:
+                for child in self._children:
+                    child.check_alive()
+                try:
+                    ready = client.ready()
+                except ClientError as exc:
+                    reason = str(exc)
+                else:
+                    if ready.ok:
+                        return
+                    reason = str(ready.body.get("detail"))
+                time.sleep(0.05)
+        raise StartFailed(f"not ready after {self._start_seconds:.0f} s: {reason}")
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(0.2):
+            for child in self._children:
+                child.tend()
+
+
+class Child:
+    """One supervised process, running from the start."""
+
+    def __init__(self, name: str, environment: dict[str, str], output: Output) -> None:
+        self.name = name
+        self._environment = environment
+        self._output = output
+        self._said: deque[str] = deque(maxlen=3)
+        self._pause = 0.25
+        self._again: float | None = None
+        self._started = time.monotonic()
+        self._process = self._start()
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs, or ran last."""
+        return self._process.pid
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "service.processes.child", self.name],
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is the supervisor's to handle, for the order of stopping
+        )
+        Thread(target=self._read, args=(process.stdout,), daemon=True, name=f"{self.name}-output").start()
+        return process
+
+    def check_alive(self) -> None:
+        """Raises StartFailed if the process has ended."""
+        code = self._process.poll()
+        if code is not None:
+            time.sleep(0.1)  # its last words are still on their way
+            said = " / ".join(self._said) or "it said nothing"
+            raise StartFailed(f"the {self.name} stopped at its start (exit code {code}): {said}")
+
+    def tend(self) -> None:
+        """Starts the process again if it has died and its pause is over."""
+        code = self._process.poll()
+        now = time.monotonic()
+        if code is None:
+            return
+        if self._again is None:
+            self._close_input()
+            self._pause = 0.5 if now - self._started > _STEADY_SECONDS else min(_LONGEST_PAUSE, 2 * self._pause)
+            self._again = now + self._pause
+            self._output(self.name, f"ended with exit code {code}; starts again in {self._pause:.1f} s")
+        elif now >= self._again:
+            self._started, self._again = now, None
+            self._process = self._start()
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL if it takes too long."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._output(self.name, f"did not stop within {_STOP_SECONDS:.0f} s and was killed")
+            self._process.kill()
+            self._process.wait()
+        self._close_input()
+
+    def _close_input(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _read(self, output: IO[bytes]) -> None:
+        with output:
+            for line in output:
+                text = line.decode("utf-8", "replace").rstrip()
+                self._said.append(text)
+                self._output(self.name, text)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The environment of a child: ours, with exactly these settings."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    for name, value in settings.model_dump().items():
+        if value is not None:
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            environment[f"{PREFIX}{name.upper()}"] = str(plain)
+    if settings.log_format == "auto":
+        environment[f"{PREFIX}LOG_FORMAT"] = "text" if sys.stderr.isatty() else "json"
+    return environment
+
+
+def _free_port(host: str) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def check_port(settings: Settings) -> None:
+    """Raises ConfigurationError when somebody listens there already."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as exc:
+            raise ConfigurationError(
+                f"port {settings.port} of {settings.host} cannot be taken ({exc.strerror}): stop what listens there, "
+                f"or set {PREFIX}PORT"
+            ) from exc

@@ -1,0 +1,76 @@
+"""The API process: uvicorn with uvloop and httptools over the application."""
+
+from __future__ import annotations
+
+import socket
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from service.api.app import create_app
+from service.api.services import ApiServices
+from service.errors import ConfigurationError
+from service.settings import PREFIX, Settings
+from service.wiring import build_api
+
+log = structlog.get_logger("peregrine.api")
+
+GRACE_SECONDS = 10
+"""How long requests under way may take when the process is told to stop."""
+_BACKLOG = 2_048
+
+
+def main(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. Raises ConfigurationError for what can be known before the first request."""
+    settings.check_exposure()
+    with listen(settings.host, settings.port) as listener:
+        services = build_api(settings)
+        host, port = listener.getsockname()[:2]
+        log.info("api_listens", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", model=services.version)
+        make_server(services).run(sockets=[listener])
+    log.info("api_stopped")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ConfigurationError, which names the setting, if there can be none."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as exc:
+        raise ConfigurationError(f"{PREFIX}HOST={host} is no address of this machine: {exc}") from exc
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as exc:
+        listener.close()
+        raise ConfigurationError(f"cannot listen on {PREFIX}HOST={host}, {PREFIX}PORT={port}: {exc.strerror}") from exc
+    return listener
+
+
+class Server(uvicorn.Server):
+    """Tells /readyz before it stops."""
+
+    def __init__(self, config: uvicorn.Config, services: ApiServices) -> None:
+        super().__init__(config)
+        self._services = services
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._services.draining = True
+        super().handle_exit(sig, frame)
+
+
+def make_server(services: ApiServices) -> Server:
+    config = uvicorn.Config(
+        create_app(services),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    return Server(config, services)

@@ -1,0 +1,44 @@
+"""One process of `peregrine up`: `python -m service.processes.child api|worker`, with settings from the environment.
+
+Standard input is a pipe that the parent holds open. When the parent is gone, however it went, the pipe ends and this
+process stops as on SIGTERM: no orphan keeps the port or the lease.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from threading import Thread
+
+from service.errors import PeregrineError
+from service.logs import configure
+from service.settings import load_settings
+
+PROCESSES = ("worker", "api")
+
+
+def run(name: str) -> None:
+    """Runs one of PROCESSES until it is stopped."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: small products are slower on more, much if others run
+    settings = load_settings()
+    configure(settings.log_level, settings.log_format)
+    if name == "worker":
+        from service.processes.worker import main
+    else:
+        from service.processes.api import main
+    main(settings)
+
+
+def _stop_with_parent() -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    Thread(target=_stop_with_parent, daemon=True, name="parent").start()
+    try:
+        run(sys.argv[1])
+    except PeregrineError as exc:
+        sys.exit(f"error: {exc}")

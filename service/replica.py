@@ -1,0 +1,171 @@
+"""The replica: this process's copy of the items, loaded from the state and kept up by following the item feed.
+
+It notes the feed's end, reads all items, and goes on from there. What it serves is always whole: an index is filled
+aside and swapped in, and entries are taken over on the event loop between requests. A store that is down stops the
+following, not the serving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from model.process.records import NEVER
+from model.spec import ModelSpec
+from service.core.blobs import unpack_items
+from service.core.packing import UnreadableRecord
+from service.core.types import FeedEntry, Position
+from service.errors import StateMismatch, StoreUnavailable
+from service.ports import FeedLost, ItemFeed, ItemIndex, StateReader
+
+log = structlog.get_logger("peregrine.replica")
+
+CHUNK = 2_000
+"""Items read in one round trip while loading."""
+BLOCK_MS = 1_000
+"""How long a read of the feed waits for its first entry."""
+_LONGEST_PAUSE = 2.0  # seconds between two attempts
+_LOADING = "the items are being loaded"
+
+
+@dataclass
+class Replica:
+    """new_index: makes an empty index; spec, bundle: of the weights that this process serves, and their hash."""
+
+    reader: StateReader
+    feed: ItemFeed
+    new_index: Callable[[], ItemIndex]
+    spec: ModelSpec
+    bundle: str
+    clock: Literal["wall", "event"]
+
+    def __post_init__(self) -> None:
+        self.index: ItemIndex = self.new_index()
+        self.mismatch = False
+        """The state was made by other weights than this process has: its records must not be read."""
+        self._trouble = _LOADING
+        self._target: int | None = None
+        self._moved = asyncio.Condition()
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why this replica is not ready; empty when it is."""
+        if self._trouble:
+            return [self._trouble]
+        if self._target is None or self.index.position.offset < self._target:
+            return [f"the items are at offset {self.index.position.offset}, the state was at {self._target}"]
+        return []
+
+    def now(self) -> int | None:
+        """Unix seconds by the service's clock; None on an empty log whose events are the clock."""
+        if self.clock == "wall":
+            return int(time.time())
+        log_time = self.index.position.log_time
+        return None if log_time == NEVER else log_time
+
+    async def wait_for(self, offset: int, seconds: float) -> bool:
+        """True once everything up to `offset` shows in the index; False if that takes longer than `seconds`."""
+        if self.index.position.offset >= offset:
+            return True
+        try:
+            async with asyncio.timeout(seconds), self._moved:
+                await self._moved.wait_for(lambda: self.index.position.offset >= offset)
+        except TimeoutError:
+            return False
+        return True
+
+    async def run(self) -> None:
+        """Follows until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            if self.clock == "wall":
+                tasks.create_task(self._advance())
+
+    async def _advance(self) -> None:
+        while True:
+            self.index.advance(int(time.time()))
+            await asyncio.sleep(1.0)
+
+    async def _follow(self) -> None:
+        cursor: str | None = None
+        failures = 0
+        while True:
+            try:
+                if cursor is None:
+                    cursor = await self._load()
+                cursor, entries = await self.feed.read(cursor, BLOCK_MS)
+                await self._take(entries)
+                self._trouble, failures = "", 0
+            except FeedLost:
+                log.warning("feed_lost", offset=self.index.position.offset)
+                cursor, self._trouble = None, _LOADING
+            except Exception as exc:
+                failures += 1
+                cursor = cursor if isinstance(exc, StoreUnavailable) else None
+                await self._pause(exc, failures)
+
+    async def _pause(self, exc: Exception, failures: int) -> None:
+        """Notes the trouble and waits before the next attempt; what nobody foresaw is logged with its traceback."""
+        foreseen = isinstance(exc, StoreUnavailable | StateMismatch | UnreadableRecord)
+        self._trouble = str(exc) if foreseen else f"the item feed cannot be followed: {type(exc).__name__}: {exc}"
+        if failures == 1 or failures % 30 == 0:
+            log.warning("replica_waits", reason=self._trouble, failures=failures, exc_info=None if foreseen else exc)
+        longest = min(_LONGEST_PAUSE, 0.05 * 2**failures)
+        await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+
+    async def _load(self) -> str:
+        """Fills a fresh index and swaps it in; returns the feed's cursor from before the first read."""
+        started = time.perf_counter()
+        cursor = await self.feed.cursor()
+        position = await self.reader.position()
+        self._check(position)
+        ids, blobs = await self._read_all(position.item_count)
+        index = self.new_index()
+        await asyncio.to_thread(_fill, index, ids, blobs, position, self.spec)
+        target = await self.reader.position()
+        self._check(target)
+        self.index, self._target, self._trouble = index, target.offset, ""
+        await self._notify()
+        log.info(
+            "items_loaded", items=len(ids), offset=position.offset, seconds=round(time.perf_counter() - started, 3)
+        )
+        return cursor
+
+    def _check(self, position: Position) -> None:
+        self.mismatch = position.bundle not in {"", self.bundle}
+        if self.mismatch:
+            raise StateMismatch(
+                f"the state was made by bundle {position.bundle:.12}, this process serves {self.bundle:.12}: start the "
+                "worker with the same bundle, it makes the state again"
+            )
+
+    async def _read_all(self, count: int) -> tuple[list[str], list[bytes]]:
+        ids: list[str] = []
+        blobs: list[bytes] = []
+        for start in range(0, count, CHUNK):
+            places = range(start, min(start + CHUNK, count))
+            ids += await self.reader.item_ids(start, len(places))
+            blobs += [blob for blob in await self.reader.items(places) if blob is not None]
+        if not len(ids) == len(blobs) == count:
+            raise FeedLost  # the state was made anew in between
+        return ids, blobs
+
+    async def _take(self, entries: Sequence[FeedEntry]) -> None:
+        for entry in entries:
+            self.index.apply(entry)
+            await self._notify()
+            await asyncio.sleep(0)  # requests come first
+
+    async def _notify(self) -> None:
+        async with self._moved:
+            self._moved.notify_all()
+
+
+def _fill(index: ItemIndex, ids: Sequence[str], blobs: Sequence[bytes], position: Position, spec: ModelSpec) -> None:
+    index.load(ids, unpack_items(blobs, spec), position)

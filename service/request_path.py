@@ -1,0 +1,193 @@
+"""The request path: the Top-K of a user at a moment. One read of the state, no write.
+
+    state (one round trip) -> user inputs -> temporal embedding -> pair additions -> Top-K
+
+It degrades and says so: without a bundle it serves popular items, without an answer of the state store, too.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import structlog
+
+from model.process.batch import Users
+from model.process.read import pair_scores, user_inputs
+from model.process.records import NEVER, Float, Int, new_users
+from model.process.score import widen_users
+from model.process.temporal_model import TemporalModel
+from service.core.blobs import unpack_users
+from service.core.packing import UnreadableRecord
+from service.core.times import format_time
+from service.errors import MomentPassed, StoreUnavailable
+from service.ports import ItemIndex, StateReader
+from service.replica import Replica
+
+log = structlog.get_logger("peregrine.request_path")
+
+MIN_OFFSET_WAIT = 0.1
+"""Seconds that a request waits for the offset it asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """at: unix seconds, None for now; min_offset: of the log, all up to it must be in the answer (or it is stale)."""
+
+    user_id: str
+    k: int = 20
+    at: int | None = None
+    exclude_seen: bool = False
+    min_offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The Top-K, best first, and what it was made from.
+
+    strategy: `model`, `popular` (there is no bundle) or `fallback` (popular items because a stage is dead);
+    degraded: the dead stages; offset: all events up to it are in; items_as_of: the log's time of the items;
+    stages: seconds by stage.
+    """
+
+    item_ids: list[str]
+    scores: list[float]
+    strategy: str
+    degraded: tuple[str, ...]
+    events_seen: int
+    last_event_at: int | None
+    offset: int
+    items_as_of: int | None
+    stale: bool
+    stages: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What the request path works with. has_bundle: whether `model` has learned anything."""
+
+    reader: StateReader
+    replica: Replica
+    model: TemporalModel
+    has_bundle: bool
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Seconds by stage."""
+
+    stages: dict[str, float] = field(default_factory=dict)
+    last: float = field(default_factory=time.perf_counter)
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.stages[stage] = now - self.last
+        self.last = now
+
+
+async def recommend(request: Request, serving: Serving) -> Recommendation:
+    """Raises MomentPassed if `request.at` lies before the user's last event."""
+    watch = _Watch()
+    if request.min_offset:
+        await serving.replica.wait_for(request.min_offset, MIN_OFFSET_WAIT)
+        watch.lap("wait")
+    read = await read_user(request.user_id, serving)
+    watch.lap("state")
+    index = serving.replica.index
+    if read is None:
+        return _popular(request, index, None, index.position.offset, watch, "fallback", ("state",))
+    users, committed = read
+    offset = min(committed, index.position.offset)
+    at = _moment(request.at, users, serving.replica.now())
+    if not serving.has_bundle:
+        return _popular(request, index, users, offset, watch, "popular")
+    query, additions = _embed(users, at, index, serving.model)
+    watch.lap("embed")
+    if not np.isfinite(query).all():
+        log.error("embedding_is_not_finite", user_id=request.user_id)
+        return _popular(request, index, users, offset, watch, "fallback", ("embed",))
+    found, scores = index.top_k(query, request.k, additions, _exclude(request, users, index))
+    watch.lap("search")
+    return _answer(request, index, users, offset, watch, "model", (), found, scores)
+
+
+async def read_user(user_id: str, serving: Serving) -> tuple[Users, int] | None:
+    """The user's record and pairs, blank if unknown, and the committed offset; None if the state cannot tell."""
+    if serving.replica.mismatch:
+        return None
+    try:
+        read = await serving.reader.user(user_id)
+        blob = read.blob or new_users(1, serving.model.spec, serving.model.initial_user).tobytes()
+        return unpack_users([blob], serving.model.spec), read.committed
+    except (StoreUnavailable, UnreadableRecord) as exc:
+        log.warning("state_not_read", reason=str(exc))
+        return None
+
+
+def _moment(asked: int | None, users: Users, now: int | None) -> Int:
+    """(1,) the moment [s] to score at: the one asked for, or now."""
+    last = int(users.rows["last"][0])
+    if asked is not None and asked < last:
+        raise MomentPassed(
+            f"at={format_time(asked)} lies before the user's last event at {format_time(last)}, and memory has moved "
+            "past it"
+        )
+    at = asked if asked is not None else max(now or 0, last)
+    return np.array([at], dtype=np.int64)
+
+
+def _embed(users: Users, at: Int, index: ItemIndex, model: TemporalModel) -> tuple[Float, tuple[Int, Float]]:
+    """(d + P,) the query against the item index, and what the user's own pairs add: (indexes, scores)."""
+    embedded = model.embed_users(user_inputs(users.rows, at, index.vectors, model.spec))
+    _, item, score = pair_scores(users, at, embedded.q_pair, index.counters, model)
+    return widen_users(embedded.h, embedded.w_pop)[0], (item, score)
+
+
+def _exclude(request: Request, users: Users | None, index: ItemIndex) -> Int:
+    """Indexes to leave out: with `exclude_seen`, the items of the user's history."""
+    if not request.exclude_seen or users is None:
+        return np.empty(0, dtype=np.int64)
+    seen = users.pairs["item"].astype(np.int64)
+    return seen[seen < len(index.ids)]
+
+
+def _popular(
+    request: Request,
+    index: ItemIndex,
+    users: Users | None,
+    offset: int,
+    watch: _Watch,
+    strategy: str,
+    degraded: tuple[str, ...] = (),
+) -> Recommendation:
+    found, counts = index.popular(request.k, _exclude(request, users, index))
+    watch.lap("search")
+    return _answer(request, index, users, offset, watch, strategy, degraded, found, counts)
+
+
+def _answer(
+    request: Request,
+    index: ItemIndex,
+    users: Users | None,
+    offset: int,
+    watch: _Watch,
+    strategy: str,
+    degraded: tuple[str, ...],
+    found: Int,
+    scores: Float,
+) -> Recommendation:
+    ids, log_time = index.ids, index.position.log_time
+    last = NEVER if users is None else int(users.rows["last"][0])
+    return Recommendation(
+        item_ids=[ids[i] for i in found.tolist()],
+        scores=scores.tolist(),
+        strategy=strategy,
+        degraded=degraded,
+        events_seen=0 if users is None else int(users.rows["events"][0]),
+        last_event_at=None if last == NEVER else last,
+        offset=offset,
+        items_as_of=None if log_time == NEVER else log_time,
+        stale=users is None or offset < request.min_offset,
+        stages=watch.stages,
+    )

@@ -1,0 +1,191 @@
+"""The one settings object: environment variables PEREGRINE_*, secrets also as files. Built in main, never at import.
+
+Every field's description is its manual; `peregrine config` prints them. A value given in the code wins over the
+environment.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from service.errors import ConfigurationError
+
+PREFIX = "PEREGRINE_"
+SECRETS = ("api_key", "log_url", "state_url")
+"""Fields that may also come from a file, named by the variable with `_FILE` appended."""
+
+
+class Settings(BaseSettings):
+    """All settings of all processes."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+
+    state_url: SecretStr | None = Field(
+        None,
+        description="Redis or Valkey that holds the state: redis://, rediss:// or unix:// URL. Without one, `up` and "
+        "`demo` start their own Valkey in the data folder; other processes refuse to start.",
+    )
+    log_url: SecretStr | None = Field(
+        None,
+        description="Redis or Valkey that holds the event log, best one with `appendfsync always`. Default: state_url.",
+    )
+    data_dir: Path = Field(Path("peregrine-data"), description="Folder of the embedded Valkey and of runs.")
+    prefix: str = Field(
+        "peregrine",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="Starts every key, so that several deployments can share a server.",
+    )
+    bundle: Path | None = Field(
+        None,
+        description="Folder of the exported model. Without one, or with an empty folder, events are accepted and "
+        "popular items are served.",
+    )
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on. Off loopback api_key is mandatory.")
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one and logs it.")
+    api_key: SecretStr | None = Field(
+        None,
+        description="Key that callers of /v1 send as `Authorization: Bearer <key>` or `X-API-Key: <key>`. Printable "
+        "ASCII without spaces.",
+    )
+    clock: Literal["wall", "event"] = Field(
+        "wall",
+        description="What `now` is. wall: the time of day (live). event: the newest timestamp in the log (replay, "
+        "import, demo); future timestamps are then accepted up to the year 2100.",
+    )
+    unknown_items: Literal["create", "reject"] = Field(
+        "create",
+        description="What an event for an item that the catalogue does not know does: create it, or be refused.",
+    )
+    embed_text: Literal["auto", "off"] = Field(
+        "auto", description="auto: item texts are embedded if the `text` extra is installed. off: never."
+    )
+
+    state_timeout: float = Field(0.25, gt=0, le=60, description="Seconds to wait for an answer of the state store.")
+    log_timeout: float = Field(2.0, gt=0, le=60, description="Seconds to wait for an answer of the event log.")
+    max_body: int = Field(
+        10_000_000, ge=1_000, le=1_000_000_000, description="Bytes of a request body at most, before and after gzip."
+    )
+    max_batch: int = Field(1_000, ge=1, le=100_000, description="Events or items in one request at most.")
+    max_in_flight: int = Field(
+        1_000, ge=1, description="Requests under way at most; the next one is answered with 503."
+    )
+
+    batch_size: int = Field(
+        2_000, ge=1, le=100_000, description="Log records the worker applies in one commit at most."
+    )
+    lease_seconds: float = Field(10.0, ge=1, description="A worker that is silent for this long may be replaced.")
+    feed_length: int = Field(
+        2_000,
+        ge=100,
+        description="Entries of the item feed that are kept; a replica behind them loads all items again.",
+    )
+    dedupe_window: int = Field(86_400, ge=60, description="Seconds for which an event_id is remembered.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")
+    log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, JSON elsewhere.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, FileSecrets(settings_cls), dotenv_settings, file_secret_settings
+
+    @field_validator("api_key")
+    @classmethod
+    def _sendable(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not (key.get_secret_value().isascii() and key.get_secret_value().isprintable()):
+            raise ValueError("must be printable ASCII")
+        if key is not None and (not key.get_secret_value() or " " in key.get_secret_value()):
+            raise ValueError("must not be empty and must not contain spaces")
+        return key
+
+    @field_validator("log_url", "state_url")
+    @classmethod
+    def _known_scheme(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return url
+
+    @model_validator(mode="after")
+    def _state_beside_log(self) -> Self:
+        if self.log_url is not None and self.state_url is None:
+            raise ValueError(f"{PREFIX}LOG_URL is set, {PREFIX}STATE_URL is not: set it, too")
+        return self
+
+    def stores(self) -> tuple[str, str]:
+        """URLs of the log and of the state. Raises ConfigurationError if there are none."""
+        if self.state_url is None:
+            raise ConfigurationError(
+                f"{PREFIX}STATE_URL is not set: name a Redis or Valkey (redis://host:6379/0), or run `peregrine up`, "
+                "which starts its own"
+            )
+        return (self.log_url or self.state_url).get_secret_value(), self.state_url.get_secret_value()
+
+    def check_exposure(self) -> None:
+        """Raises ConfigurationError if others could reach the API without a key."""
+        if self.api_key is None and not is_loopback(self.host):
+            raise ConfigurationError(
+                f"{PREFIX}HOST={self.host} can be reached from other machines, so {PREFIX}API_KEY (or "
+                f"{PREFIX}API_KEY_FILE) must be set; or listen on 127.0.0.1"
+            )
+
+
+class FileSecrets(PydanticBaseSettingsSource):
+    """PEREGRINE_<FIELD>_FILE names a file whose content, stripped, is the field."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE") if field_name in SECRETS else None
+        return (_read(path, field_name) if path else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        values = {name: self.get_field_value(self.settings_cls.model_fields[name], name)[0] for name in SECRETS}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def _read(path: str, field: str) -> str:
+    variable = f"{PREFIX}{field.upper()}"
+    if os.environ.get(variable):
+        raise ConfigurationError(f"{variable} and {variable}_FILE are both set: keep one")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"{variable}_FILE={path} cannot be read: {exc}") from exc
+
+
+def load_settings(**values: Any) -> Settings:
+    """Settings from the environment, `values` first. Raises ConfigurationError naming each variable that is wrong."""
+    try:
+        return Settings(**values)
+    except ValidationError as exc:
+        raise ConfigurationError("; ".join(_explain(error) for error in exc.errors(include_url=False))) from exc
+
+
+def _explain(error: Any) -> str:
+    if not error["loc"]:
+        return str(error["msg"])
+    name = str(error["loc"][0])
+    shown = "" if name in SECRETS else f"={error['input']!s:.100}"
+    return f"{PREFIX}{name.upper()}{shown}: {error['msg']}"
+
+
+def is_loopback(host: str) -> bool:
+    """True for addresses that only this machine can reach; a name other than localhost is not trusted to be one."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

