@@ -88,8 +88,12 @@ class Replica:
                 tasks.create_task(self._advance())
 
     async def _advance(self) -> None:
+        """Keeps the index at the wall clock. What goes wrong in one second must not stop the following."""
         while True:
-            self.index.advance(int(time.time()))
+            try:
+                self.index.advance(int(time.time()))
+            except Exception:
+                log.exception("items_not_advanced", log_time=self.index.position.log_time)
             await asyncio.sleep(1.0)
 
     async def _follow(self) -> None:

@@ -105,7 +105,7 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
     query, additions = _embed(users, at, index, serving.model)
     watch.lap("embed")
     if not np.isfinite(query).all():
-        log.error("embedding_is_not_finite", user_id=request.user_id)
+        log.error("embedding_is_not_finite", offset=offset)
         return _popular(request, index, users, offset, watch, "fallback", ("embed",))
     found, scores = index.top_k(query, request.k, additions, _exclude(request, users, index))
     watch.lap("search")

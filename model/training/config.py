@@ -27,7 +27,7 @@ class TrainingConfig:
     threads: int = 1
     """One thread makes a run repeatable to the last bit."""
 
-    batch_events: int = 1_024
+    batch_events: int = 256
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     clip: float = 1.0
@@ -38,7 +38,7 @@ class TrainingConfig:
     history_dropout: float = 0.1
     """Share of users who are read with only the end of their history."""
 
-    gradient_items: int = 1_024
+    gradient_items: int = 256
     """Items, beside a step's positives, whose last ticks are recomputed with gradient."""
     full_softmax: int = FULL_SOFTMAX
     negatives: int = 8_192

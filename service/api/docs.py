@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 router = APIRouter(include_in_schema=False)
 
 ASSETS = "/docs/assets"
-_PARAMETERS = {"tryItOutEnabled": True, "persistAuthorization": True, "displayRequestDuration": True}
+_PARAMETERS = {"tryItOutEnabled": True, "displayRequestDuration": True}
 
 
 @router.get("/docs")

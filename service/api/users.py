@@ -16,6 +16,7 @@ from service.api.problems import Problem
 from service.api.read_schemas import UserAnswer, UserQuery
 from service.api.services import ApiServices, services_of
 from service.core.blobs import unpack_users
+from service.core.packing import UnreadableRecord
 from service.core.times import format_time
 from service.errors import StoreUnavailable
 
@@ -38,7 +39,10 @@ async def get_user(request: Request, user_id: UserId, query: Annotated[UserQuery
     read = await services.reader.user(user_id)
     if read.blob is None:
         raise Problem(404, f"user {user_id!r} has no event")
-    users = unpack_users([read.blob], services.model.spec)
+    try:
+        users = unpack_users([read.blob], services.model.spec)
+    except UnreadableRecord as exc:
+        raise StoreUnavailable(str(exc)) from exc
     shown = np.unique(np.concatenate([users.pairs["item"], _recent(users)["nb_item"]])).astype(np.int64)
     names = await _names(shown, services)
     answer = {"user_id": user_id, **_counts(users), "offset": read.committed}

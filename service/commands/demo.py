@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 IMPORTED = 0.85
 """Fraction of the events before the replay; the shipped bundle was chosen on what comes before, too."""
-ONCE_EVENTS = 12_000
+ONCE_EVENTS = 25_000
 """Events that `--once` replays, of 41,000; at most three quarters of what there is."""
 FRESHNESS_RATE, FRESHNESS_SECONDS = 200.0, 20.0
 
@@ -77,6 +77,10 @@ def run(once: bool, as_json: bool, train: bool, households: int, data_dir: Path 
 def _folder(given: Path | None) -> Iterator[Path]:
     """The data folder: the given one, or a fresh one that is removed at the end."""
     if given is not None:
+        if (given / "log").exists():
+            raise ConfigurationError(
+                f"{given} holds events of another run: name a new folder, or serve it with `peregrine up --data-dir`"
+            )
         yield given
         return
     with TemporaryDirectory(prefix="peregrine-demo-", ignore_cleanup_errors=True) as folder:
@@ -113,11 +117,6 @@ def _rows(dataset: Dataset, once: bool) -> tuple[int, int]:
 
 
 def _perform(show: Show, once: bool, as_json: bool, begun: float) -> None:
-    if show.client.ready().body["log_end"]:
-        raise ConfigurationError(
-            f"{show.stack.settings.data_dir} holds events of another run: name a new folder, or serve it with "
-            "`peregrine up --data-dir`"
-        )
     start, stop = show.rows
     account = Account(show.client)
     feed(account, show.dataset, start)

@@ -20,6 +20,8 @@ from service.commands.wire import Wire
 
 SEEN_WITHIN = 10.0
 """Seconds after which an event counts as unseen."""
+LOOKING = 32
+"""Events looked for at once, lest looking drown what it looks at. The others queue, and their freshness includes it."""
 _GETS_PER_POST = 0.1
 """Lists asked for besides, to time a plain GET; each event is looked for by a GET of its own."""
 
@@ -50,11 +52,12 @@ async def measure(
 ) -> Freshness:
     """Posts each of `events` alone, `rate` a second, and looks for each."""
     found = Freshness()
+    looking = asyncio.Semaphore(LOOKING)
     start = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
         for place, event in enumerate(events):
             await asyncio.sleep(max(0.0, start + place / rate - time.perf_counter()))
-            tasks.create_task(_post(wire, place, event, found))
+            tasks.create_task(_post(wire, place, event, found, looking))
             if random.random() < _GETS_PER_POST:  # noqa: S311 - a sample
                 tasks.create_task(_get(wire, event["user_id"], found))
             if progress:
@@ -62,7 +65,7 @@ async def measure(
     return found
 
 
-async def _post(wire: Wire, place: int, event: dict[str, Any], found: Freshness) -> None:
+async def _post(wire: Wire, place: int, event: dict[str, Any], found: Freshness, looking: asyncio.Semaphore) -> None:
     begun = time.perf_counter()
     try:
         answer = await wire.ask("POST", "/v1/events", encode_events([event]))
@@ -76,7 +79,8 @@ async def _post(wire: Wire, place: int, event: dict[str, Any], found: Freshness)
         return
     found.accepted.append(place)
     found.offset = max(found.offset, answer["offset"])
-    visible = await _visible(wire, event["user_id"], answer["offset"])
+    async with looking:
+        visible = await _visible(wire, event["user_id"], answer["offset"])
     if visible is None:
         found.unseen += 1
         return

@@ -74,8 +74,7 @@ def _setting(client: SyncClient, name: str) -> str | None:
         answer = client.run("CONFIG", "GET", name)
     except PeregrineError:
         return None
-    value = answer.get(name) if isinstance(answer, dict) else None
-    return value.decode() if isinstance(value, bytes) else value
+    return answer[1].decode() if answer else None
 
 
 def _functions(client: SyncClient) -> Finding:

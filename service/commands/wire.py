@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from service.client import ClientError, UnexpectedAnswer, Unreachable
+from service.client import ProblemError, UnexpectedAnswer, Unreachable
 
 _PATIENCE = 30.0
 """Seconds for one request."""
@@ -62,7 +62,7 @@ class Wire:
         connection.used = time.monotonic()
         self._idle.append(connection)
         if not 200 <= status < 300:
-            raise ClientError(f"{method} {path}: {status} {content[:200].decode('utf-8', 'replace')}")
+            raise ProblemError(status, {"detail": content[:200].decode("utf-8", "replace")}, None)
         document = json.loads(content)
         if not isinstance(document, dict):
             raise UnexpectedAnswer(f"{method} {path} answers no JSON object")

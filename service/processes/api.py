@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from types import FrameType
 
@@ -50,7 +51,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """Tells /readyz before it stops."""
+    """Tells /readyz before it stops, and stops with exit code 0: uvicorn's own would die of the signal at the end."""
 
     def __init__(self, config: uvicorn.Config, services: ApiServices) -> None:
         super().__init__(config)
@@ -58,7 +59,8 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._services.draining = True
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def make_server(services: ApiServices) -> Server:

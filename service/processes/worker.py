@@ -32,25 +32,28 @@ class Worker:
     def run(self) -> None:
         """Raises LeaseHeld, Fenced or StateMismatch when this worker must not write."""
         epoch = self._lead()
+        if epoch is None:
+            return
         try:
             self._drain(epoch)
         finally:
             self._release()
 
-    def _lead(self) -> int:
-        """Takes the lease; waits for that of a dead predecessor to run out, but no longer."""
+    def _lead(self) -> int | None:
+        """Takes the lease; waits for that of a dead predecessor to run out, but no longer. None if told to stop."""
         deadline = time.monotonic() + 1.5 * self.settings.lease_seconds
-        while True:
+        while not self.stop.is_set():
             try:
                 return self.services.store.acquire(self.owner, self._lease_ms)
             except LeaseHeld:
-                if time.monotonic() > deadline or self.stop.wait(0.1):
+                if time.monotonic() > deadline:
                     raise
+                self.stop.wait(0.1)
             except StoreUnavailable as exc:
                 log.warning("store_unavailable", error=str(exc))
                 deadline = time.monotonic() + 1.5 * self.settings.lease_seconds
-                if self.stop.wait(0.5):
-                    raise
+                self.stop.wait(0.5)
+        return None
 
     def _drain(self, epoch: int) -> None:
         bundle = self.services.bundle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -12,10 +13,18 @@ import structlog
 
 from service.adapters.bundle import Bundle, no_bundle
 from service.embedded import EmbeddedValkey
-from service.settings import load_settings
+from service.settings import PREFIX, load_settings
 from tests.http.running import Running, toy_bundle
 
 Start = Callable[..., AbstractContextManager[Running]]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(PREFIX)]:
+            patch.delenv(name)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

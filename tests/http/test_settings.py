@@ -12,13 +12,6 @@ from service.processes import api
 from service.settings import PREFIX, Settings, load_settings
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"{PREFIX}{name.upper()}", raising=False)
-        monkeypatch.delenv(f"{PREFIX}{name.upper()}_FILE", raising=False)
-
-
 @pytest.mark.parametrize(
     ("variable", "value"),
     [

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import numpy as np
+import pytest
 
 from service.adapters.exact_index import ExactIndex
 from service.core.blobs import unpack_items
@@ -121,5 +122,21 @@ def test_the_wall_clock_makes_items_available_in_time() -> None:
                     await asyncio.sleep(0.05)
             assert time.time() >= now + 1
             assert [replica.index.ids[i] for i in replica.index.popular(5, nothing)[0]] == ["soon"]
+
+    asyncio.run(run())
+
+
+def test_an_index_that_cannot_advance_is_followed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no popularity")
+
+    monkeypatch.setattr(ExactIndex, "advance", fail)
+
+    async def run() -> None:
+        world = World()
+        async with world.replica(clock="wall") as replica:
+            await until_ready(replica)
+            offset = world.post([("ann", "a", 1_000)])
+            assert await replica.wait_for(offset, 1.0)
 
     asyncio.run(run())
