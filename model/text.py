@@ -40,5 +40,6 @@ class SentenceEncoder:
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
         known = [place for place, text in enumerate(texts) if text]
         if known:
-            vectors[known] = self._use.encode([texts[place] for place in known])
+            distinct, which = np.unique([texts[place] for place in known], return_inverse=True)
+            vectors[known] = self._use.encode(distinct.tolist())[which]  # catalogues repeat themselves
         return vectors

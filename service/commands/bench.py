@@ -1,4 +1,4 @@
-"""`peregrine bench freshness`: single events at a steady rate, and how long each takes to show."""
+"""`peregrine bench freshness`: single events at a steady rate, and how long they take to show."""
 
 from __future__ import annotations
 
@@ -67,9 +67,10 @@ def _target(url: str | None) -> Iterator[Target]:
         return
     bundle = settings.bundle or bundles.shipped()
     with TemporaryDirectory(prefix="peregrine-bench-") as folder:
-        own = {"data_dir": Path(folder), "bundle": bundle, "port": 0, "clock": "event", "log_level": "warning"}
+        stores = {"data_dir": Path(folder), "state_url": None, "log_url": None}
+        own = load_settings(**stores, bundle=bundle, port=0, clock="event", log_level="warning")
         terminal.say("starting Valkey, worker and API")
-        with Stack(load_settings(**own)) as stack, stack.client() as client:
+        with Stack(own) as stack, stack.client() as client:
             yield Target(client, key, ModelSpec.load(bundle / "spec.json").item_tick)
 
 
@@ -108,12 +109,13 @@ def _tick(target: Target) -> int:
 
 
 def _report(found: Freshness, rate: float, seconds: float, closings: int, lost: int) -> dict[str, Any]:
-    """p50, p99: from the 202 to the answer that shows the event; post_*: from the start of the POST to there; get_*: of
-    plain GETs."""
+    """seen: events that the times are of. p50, p99: from the 202 to the answer that shows the event; post_*: from the
+    start of the POST to there; get_*: of plain GETs."""
     return {
         "rate": rate,
         "seconds": seconds,
         "events": len(found.accepted),
+        "seen": len(found.fresh),
         "p50_ms": percentile_ms(found.fresh, 50),
         "p99_ms": percentile_ms(found.fresh, 99),
         "post_p50_ms": percentile_ms(found.whole, 50),

@@ -129,7 +129,7 @@ class Screen:
         when = datetime.fromtimestamp(basket.moment, UTC).strftime("%d %B %H:%M")
         hits = len(set(basket.bought) & set(basket.before))
         user = self._dataset.user_ids[self._household]
-        caption = f"{when}: {len(basket.bought)} products bought, {hits} of them were on the list"
+        caption = f"bought on {when}: {len(basket.bought)}, of these on the list before: {hits}"
         table = Table("", "", "", "", title=f"what household {user} may buy next", caption=caption, show_header=False)
         for rank, item_id in enumerate(basket.after, 1):
             table.add_row(str(rank), basket.arrow(item_id), self._title.get(item_id) or item_id, basket.mark(item_id))
