@@ -49,9 +49,9 @@ class Checkpoint:
         return max(float(np.abs(ours["m"] - theirs["m"]).max()) for ours, theirs in pairs)
 
 
-def purchases(events: int) -> Dataset:
-    """Real baskets: the first `events` (to the end of a timestamp) of 60 households of the Complete Journey."""
-    whole = prepare(load("complete-journey:60"))
+def purchases(events: int, households: int = 60) -> Dataset:
+    """Real baskets: the first `events` (to the end of a timestamp) of some households of the Complete Journey."""
+    whole = prepare(load(f"complete-journey:{households}"))
     stop = int(np.searchsorted(whole.timestamp, whole.timestamp[events - 1], side="right"))
     return whole.subset(slice(0, stop))
 
@@ -121,7 +121,7 @@ def plot(path: Path) -> None:
     mpl.use("agg")
     from matplotlib import pyplot as plt
 
-    dataset = purchases(20_000)
+    dataset = purchases(20_000, households=120)
     with TemporaryDirectory() as folder:
         settings = load_settings(data_dir=Path(folder), bundle=shipped(), clock="event", port=0, log_level="error")
         with Stack(settings) as stack:
