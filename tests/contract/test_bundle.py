@@ -1,0 +1,107 @@
+"""A bundle that must not be served is refused, and the file that is off is named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.adapters.bundle import load_bundle
+from service.errors import BundleError
+from tests.e2e.bundle import SPEC, make_bundle
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("whole"), ["tea", "jam"])
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "bundle"))
+
+
+def with_true_hashes(folder: Path) -> None:
+    """Makes the manifest agree with the files, as somebody would who changed them on purpose."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    manifest["files"] = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in manifest["files"]}
+    path.write_text(json.dumps(manifest))
+
+
+def test_a_whole_bundle_loads_with_its_learned_items(folder: Path) -> None:
+    bundle = load_bundle(folder)
+    assert bundle.model.spec == SPEC
+    assert len(bundle.hash) == 64
+
+
+def test_a_changed_file_is_named_with_both_hashes(folder: Path) -> None:
+    with (folder / "embed_users.onnx").open("ab") as graph:
+        graph.write(b"\0")
+    with pytest.raises(BundleError, match=r"embed_users\.onnx has sha256"):
+        load_bundle(folder)
+
+
+def test_a_missing_file_is_named(folder: Path) -> None:
+    (folder / "popularity.onnx").unlink()
+    with pytest.raises(BundleError, match=r"popularity\.onnx is missing"):
+        load_bundle(folder)
+
+
+def _dim(spec: dict[str, object]) -> None:
+    spec["dim"] = 32
+
+
+def _pair_dim(spec: dict[str, object]) -> None:
+    spec["pair_dim"] = 8
+
+
+def _neighbours(spec: dict[str, object]) -> None:
+    spec["neighbours"] = 16
+
+
+def _unknown_field(spec: dict[str, object]) -> None:
+    spec["colour"] = "blue"
+
+
+def _other_format(spec: dict[str, object]) -> None:
+    spec["format"] = 99
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (_dim, r"item_id must be float32 of width 16"),
+        (_pair_dim, r"embed_users|score_pairs"),
+        (_neighbours, r"graph"),
+        (_unknown_field, r"colour"),
+        (_other_format, r"format 99"),
+    ],
+)
+def test_a_spec_that_does_not_fit_the_graphs_is_refused(
+    folder: Path, change: Callable[[dict[str, object]], None], named: str
+) -> None:
+    spec = json.loads((folder / "spec.json").read_bytes())
+    change(spec)
+    (folder / "spec.json").write_text(json.dumps(spec))
+    with_true_hashes(folder)
+    with pytest.raises(BundleError, match=named):
+        load_bundle(folder)
+
+
+def test_a_manifest_that_leads_outside_the_folder_is_refused(folder: Path) -> None:
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    manifest["files"]["../secret"] = "0" * 64
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="outside the bundle"):
+        load_bundle(folder)
+
+
+def test_a_folder_that_is_no_bundle_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="peregrine export"):
+        load_bundle(tmp_path)
