@@ -28,6 +28,9 @@ HEADS = 4
 HIDDEN = 48
 """Width of the popularity and pair networks."""
 DROPOUT = 0.1
+ID_SCALE = 0.5
+"""Standard deviation of the initial learned ids. h . v is a product of two small numbers at first, and its gradient,
+too: much smaller ids leave training on that saddle for its few epochs."""
 FACET_DROPOUT = 0.3
 
 
@@ -63,7 +66,7 @@ class Network(nn.Module):
         self.q_pair = nn.Linear(spec.dim, spec.pair_dim)
         self.initial_user = nn.Parameter(torch.zeros(spec.dim))
         self.initial_item = nn.Parameter(torch.zeros(spec.item_dim))
-        self.item_id = nn.Parameter(torch.randn(item_count, spec.item_dim) * 0.1)
+        self.item_id = nn.Parameter(torch.randn(item_count, spec.item_dim) * ID_SCALE)
         with torch.no_grad():
             self.w_pop.bias.fill_(spec.popularity_dim**-0.5)
 

@@ -54,7 +54,7 @@ def test_training_learns_what_counts_cannot_say() -> None:
     text = np.zeros((dataset.n_items, 1), dtype=np.float32)
     trainer = Trainer(peregrine(spec, dataset.n_items), dataset, dataset.item_ids, text, config)
     losses: list[StepResult] = []
-    for _ in range(6):
+    for _ in range(9):
         trainer.epoch(losses.append)
     state = new_state(trainer.model, dataset, text)
     trainer.model.network.eval()
@@ -67,7 +67,8 @@ def test_training_learns_what_counts_cannot_say() -> None:
         own, other = (scores[user, unseen[unseen % 2 == camp]] for camp in (user % 2, 1 - user % 2))
         right.append((own[:, None] > other[None, :]).mean())
     assert np.mean(right) > 0.95  # 0.5 without the neural part
-    assert np.mean([r.next_loss for r in losses[-20:]]) < 0.9 * np.mean([r.next_loss for r in losses[:20]])
+    # log 40 is to know nothing, log 20 to know the camp; ids hidden in training (40 %) keep it from the last tenth
+    assert np.mean([r.next_loss for r in losses[-20:]]) < np.log(40) - 0.85 * np.log(2)
 
 
 @pytest.fixture(scope="module")
