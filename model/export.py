@@ -149,6 +149,8 @@ def _write_graph(graph: Graph, path: Path) -> None:
         raise RuntimeError(f"torch exported nothing for {graph.name}")
     proto = program.model_proto
     del proto.graph.value_info[:]  # shapes of the trace, stale for any other batch
+    for part in (proto, proto.graph, *proto.graph.node, *proto.functions):
+        del part.metadata_props[:]  # stack traces with the paths of the machine that exported
     onnx.checker.check_model(proto, full_check=True)
     onnx.save(proto, path)
 
