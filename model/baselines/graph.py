@@ -11,6 +11,7 @@ Loss: softmax over all items, each event of a user a positive (not the BPR loss 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -118,7 +119,7 @@ class GraphFit:
                 losses.append(loss.item())
                 job.progress(len(positive))
             network.eval()
-            yield Round(number, lambda: GraphScorer(network, graph), float(np.mean(losses)))
+            yield Round(number, partial(GraphScorer, network, graph), float(np.mean(losses)))
 
 
 class TrainingGraph:
