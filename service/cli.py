@@ -207,6 +207,7 @@ def _given(**values: Any) -> dict[str, Any]:
 TRAINING = {
     "train": "Train a model on a data set.",
     "evaluate": "Score a model or a baseline offline, by the evaluator that `replay` uses.",
+    "compare": "Compare models: one search, one evaluator, one table.",
     "export": "Export a trained model to a bundle.",
 }
 _ELSEWHERE = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
