@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Edges:
     @cached_property
     def offsets(self) -> Tensor:
         """(D + 1,) where the edges of each destination begin."""
-        return F.pad(self.degree.cumsum(0), (1, 0))
+        return functional.pad(self.degree.cumsum(0), (1, 0))
 
     @cached_property
     def backward_order(self) -> Tensor:
@@ -43,7 +43,7 @@ class Edges:
 
     @cached_property
     def backward_offsets(self) -> Tensor:
-        return F.pad(torch.bincount(self.source, minlength=len(self.source_degree)).cumsum(0), (1, 0))
+        return functional.pad(torch.bincount(self.source, minlength=len(self.source_degree)).cumsum(0), (1, 0))
 
     def symmetric(self, loops: int = 0) -> Tensor:
         """(E,) 1 / sqrt(degree of destination * degree of source), each degree with `loops` self-loops."""
@@ -78,4 +78,4 @@ class _WeightedSum(torch.autograd.Function):
 
 
 def _bags(x: Tensor, rows: Tensor, offsets: Tensor, weight: Tensor) -> Tensor:
-    return F.embedding_bag(rows, x, offsets, mode="sum", per_sample_weights=weight, include_last_offset=True)
+    return functional.embedding_bag(rows, x, offsets, mode="sum", per_sample_weights=weight, include_last_offset=True)

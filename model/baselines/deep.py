@@ -17,7 +17,15 @@ DEEP: tuple[Entry, ...] = (
     Entry("gat", gat, _GRAPH, static=True, patience=3),
     Entry("ngcf", ngcf, _GRAPH, static=True, patience=3),
     Entry("lightgcn", lightgcn, grid(layers=(2, 1, 3), weight_decay=(0.01, 1.0)), static=True, patience=3),
-    Entry("sasrec", sasrec, grid(learning_rate=(3e-3, 1e-3), dropout=(0.2, 0.5), dim=(64, 128)), static=True, patience=2),
-    Entry("gru4rec", gru4rec, grid(layers=(1,), learning_rate=(3e-3, 1e-3), dropout=(0.2, 0.5), dim=(64, 128)), static=True, patience=2),
+    Entry(
+        "sasrec", sasrec, grid(learning_rate=(3e-3, 1e-3), dropout=(0.2, 0.5), dim=(64, 128)), static=True, patience=2
+    ),
+    Entry(
+        "gru4rec",
+        gru4rec,
+        grid(layers=(1,), learning_rate=(3e-3, 1e-3), dropout=(0.2, 0.5), dim=(64, 128)),
+        static=True,
+        patience=2,
+    ),
 )
 """Softmax loss in all of them."""

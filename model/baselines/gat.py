@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.baselines.bipartite import Edges
 from model.baselines.graph import GraphFit, GraphNetwork, GraphSetting, last_layer
@@ -34,11 +34,11 @@ class GraphAttention(nn.Module):
         mine = self.linear(own).unflatten(1, (HEADS, -1))  # (D, heads, d_head)
         theirs = self.linear(others).unflatten(1, (HEADS, -1))
         asks = (mine * self.target).sum(-1)  # (D, heads)
-        loop = F.leaky_relu((mine * self.source).sum(-1) + asks, SLOPE)
-        logits = F.leaky_relu((theirs * self.source).sum(-1)[edges.source] + asks[edges.destination], SLOPE)
+        loop = functional.leaky_relu((mine * self.source).sum(-1) + asks, SLOPE)
+        logits = functional.leaky_relu((theirs * self.source).sum(-1)[edges.source] + asks[edges.destination], SLOPE)
         loop_weight, weight = _softmax(loop, logits, edges.destination)
-        loop_weight = F.dropout(loop_weight, self.dropout, self.training)
-        weight = F.dropout(weight, self.dropout, self.training)
+        loop_weight = functional.dropout(loop_weight, self.dropout, self.training)
+        weight = functional.dropout(weight, self.dropout, self.training)
         heads = [edges.sum(theirs[:, head].contiguous(), weight[:, head].contiguous()) for head in range(HEADS)]
         attended = loop_weight.unsqueeze(-1) * mine + torch.stack(heads, dim=1)
         convolved: Tensor = self.activation(attended.flatten(1) + self.bias)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.baselines.bipartite import Edges
 from model.baselines.graph import GraphFit, GraphNetwork, GraphSetting, last_layer
 
 
 class GraphConvolution(nn.Module):
-    """x'_u = W ( x_u / (|N(u)| + 1) + sum_{i in N(u)} x_i / sqrt((|N(u)| + 1) (|N(i)| + 1)) ) + b, through `activation`"""
+    """x'_u = activation( W ( x_u / n_u + sum_{i in N(u)} x_i / sqrt(n_u n_i) ) + b ),  n_u = |N(u)| + 1
+
+    A share `dropout` of the edges is left out in training.
+    """
 
     def __init__(self, dim: int, dropout: float, activation: nn.Module) -> None:
         super().__init__()
@@ -22,7 +25,7 @@ class GraphConvolution(nn.Module):
 
     def forward(self, own: Tensor, others: Tensor, edges: Edges) -> Tensor:
         """own (D, d), others (S, d) -> (D, d)."""
-        weight = F.dropout(edges.symmetric(loops=1), self.dropout, self.training)
+        weight = functional.dropout(edges.symmetric(loops=1), self.dropout, self.training)
         smoothed = own / (edges.degree + 1).unsqueeze(1) + edges.sum(others, weight)
         convolved: Tensor = self.activation(self.linear(smoothed))
         return convolved

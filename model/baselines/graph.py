@@ -17,12 +17,14 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.baselines.baseline import Job, Round
 from model.baselines.bipartite import Edges
-from model.baselines.known_items import KnownItems, LiveHistories
+from model.baselines.known_items import KnownItems
 from model.baselines.softmax import softmax_loss
-from model.data.dataset import Dataset, Int64Array
+from model.baselines.user_events import UserEvents
+from model.data.dataset import Dataset, Int32Array, Int64Array
 from model.metrics import Score
 
 USERS_A_STEP = 512
@@ -136,7 +138,7 @@ class TrainingGraph:
         self.to_users = Edges.of(users, items, self.n_users, degree[1])
         self.to_items = Edges.of(items, users, len(self.known), degree[0])
         self._item = item[torch.argsort(user, stable=True)]
-        self._starts = torch.nn.functional.pad(torch.bincount(user, minlength=self.n_users).cumsum(0), (1, 0))
+        self._starts = functional.pad(torch.bincount(user, minlength=self.n_users).cumsum(0), (1, 0))
 
     def steps(self) -> Iterator[Tensor]:
         """(B,) users with events, all of them again and again in random order."""
@@ -151,9 +153,9 @@ class TrainingGraph:
         within = torch.arange(len(row)) - torch.repeat_interleave(count.cumsum(0) - count, count)
         return row, self._item[self._starts[users][row] + within]
 
-    def live(self, histories: Sequence[Sequence[int]]) -> Edges:
-        """Edges to users with these histories of item columns."""
-        items = [np.unique(np.asarray(history, dtype=np.int64)) for history in histories]
+    def live(self, histories: Sequence[Int32Array]) -> Edges:
+        """Edges to users who have had these items."""
+        items = [np.unique(self.known.columns(history)) for history in histories]
         users = torch.repeat_interleave(torch.arange(len(items)), torch.tensor([len(of) for of in items]))
         return Edges.of(users, torch.from_numpy(np.concatenate(items)), len(items), self.to_users.source_degree)
 
@@ -161,9 +163,11 @@ class TrainingGraph:
 class GraphScorer:
     """Reads users by their history; knows items by their training."""
 
+    reads_alone = True
+
     def __init__(self, network: GraphNetwork, graph: TrainingGraph) -> None:
         self._network, self._graph = network, graph
-        self._histories = LiveHistories(graph.n_users, graph.known)
+        self._events = UserEvents(graph.n_users)
         with torch.no_grad():
             _, self._items = network(graph.to_users, graph.to_items)
             trained = graph.to_users.degree > 0
@@ -171,11 +175,11 @@ class GraphScorer:
             self._users = torch.where(trained.unsqueeze(1), network.users, mean)  # (U, d)
 
     def apply(self, events: Dataset, /) -> None:
-        self._histories.apply(events)
+        self._events.apply(events)
 
     def score(self, users: Int64Array, _at: Int64Array, /) -> Score:
         """(B, N) dot products of fold-in embeddings; the moment does not matter."""
-        edges = self._graph.live([self._histories[user] for user in users])
+        edges = self._graph.live([self._events.of(user)[0] for user in users.tolist()])
         with torch.no_grad():
             h = self._network.fold_in(self._users[torch.from_numpy(users)], self._items, edges)
             return self._graph.known.spread((h @ self._network.join(self._items).T).numpy())

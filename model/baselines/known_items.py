@@ -21,28 +21,12 @@ class KnownItems:
         return len(self.codes)
 
     def columns(self, items: Int32Array) -> Int64Array:
-        """(E,) columns of item codes, -1 where the fit has not seen the item."""
-        return self.column[items]
+        """Columns of item codes, in their order, without those of items that the fit has not seen."""
+        columns = self.column[items]
+        return columns[columns >= 0]
 
     def spread(self, scores: Score) -> Score:
         """(B, K) -> (B, N): nothing was learned of the other items, they share the last place of each row."""
         spread = np.repeat(scores.min(axis=1, keepdims=True), len(self.column), axis=1)
         spread[:, self.codes] = scores
         return spread
-
-
-class LiveHistories:
-    """What each user has had so far, as columns of known items in the order of the stream."""
-
-    def __init__(self, n_users: int, known: KnownItems) -> None:
-        self._known = known
-        self._of: list[list[int]] = [[] for _ in range(n_users)]
-
-    def apply(self, events: Dataset) -> None:
-        columns = self._known.columns(events.item)
-        seen = columns >= 0
-        for user, column in zip(events.user[seen].tolist(), columns[seen].tolist(), strict=True):
-            self._of[user].append(column)
-
-    def __getitem__(self, user: int) -> list[int]:
-        return self._of[user]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.baselines.bipartite import Edges
 from model.baselines.graph import GraphFit, GraphNetwork, GraphSetting, mean_of_layers
@@ -18,7 +18,7 @@ class LightConvolution(nn.Module):
 
     def forward(self, own: Tensor, others: Tensor, edges: Edges) -> Tensor:
         """own (D, d), others (S, d) -> (D, d)."""
-        return edges.sum(others, F.dropout(edges.symmetric(), self.dropout, self.training))
+        return edges.sum(others, functional.dropout(edges.symmetric(), self.dropout, self.training))
 
 
 def network(setting: GraphSetting, users: int, items: int) -> GraphNetwork:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.baselines.bipartite import Edges
 from model.baselines.graph import GraphFit, GraphNetwork, GraphSetting, all_layers
@@ -28,8 +28,10 @@ class CollaborativeConvolution(nn.Module):
 
     def forward(self, own: Tensor, others: Tensor, edges: Edges) -> Tensor:
         """own (D, d), others (S, d) -> (D, d)."""
-        near = edges.sum(others, F.dropout(edges.symmetric(), self.dropout, self.training))
-        return F.normalize(F.leaky_relu(self.same(own + near) + self.product(near * own), SLOPE), dim=1)
+        near = edges.sum(others, functional.dropout(edges.symmetric(), self.dropout, self.training))
+        return functional.normalize(
+            functional.leaky_relu(self.same(own + near) + self.product(near * own), SLOPE), dim=1
+        )
 
 
 def network(setting: GraphSetting, users: int, items: int) -> GraphNetwork:

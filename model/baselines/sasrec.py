@@ -11,7 +11,7 @@ HEADS = 2
 
 
 class SelfAttention(nn.Module):
-    """x_0 = token + position,  x_{l+1} = x_l + FFN(LN(x_l + MHA(LN x_l))) as `nn.TransformerEncoderLayer`,  LN at the end
+    """x_0 = token + position,  y = x_l + MHA(LN x_l),  x_{l+1} = y + FFN(LN y),  states = LN x_L
 
     A state attends to its own token and those before it.
     """

@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from model.baselines.baseline import Job, Round
-from model.baselines.known_items import KnownItems, LiveHistories
+from model.baselines.known_items import KnownItems
 from model.baselines.softmax import softmax_loss
+from model.baselines.user_events import UserEvents
 from model.data.dataset import Dataset, Int64Array
 from model.metrics import Score
 
@@ -141,19 +142,21 @@ class Windows:
 class SequenceScorer:
     """Reads the last events of each user's live history."""
 
+    reads_alone = True
+
     def __init__(self, network: SequenceNetwork, known: KnownItems, n_users: int, length: int) -> None:
         self._network, self._known, self._length = network, known, length
-        self._histories = LiveHistories(n_users, known)
+        self._events = UserEvents(n_users)
 
     def apply(self, events: Dataset, /) -> None:
-        self._histories.apply(events)
+        self._events.apply(events)
 
     def score(self, users: Int64Array, _at: Int64Array, /) -> Score:
         """(B, N) scores; the moment does not matter."""
-        histories = [self._histories[user][-self._length :] for user in users]
+        histories = [self._known.columns(self._events.of(user)[0])[-self._length :] for user in users.tolist()]
         tokens = torch.full((len(users), max(map(len, histories)) + 1), START)
         for row, history in enumerate(histories):
-            tokens[row, 1 : len(history) + 1] = torch.tensor(history, dtype=torch.int64) + START + 1
+            tokens[row, 1 : len(history) + 1] = torch.from_numpy(history) + START + 1
         with torch.no_grad():
             states = self._network(tokens)[torch.arange(len(users)), torch.tensor([len(h) for h in histories])]
             return self._known.spread((states @ self._network.items.T).numpy())

@@ -1,4 +1,4 @@
-"""Attention over temporal neighbours: `model.modules` in a cheaper order of operations, and where its inputs come from."""
+"""Attention over temporal neighbours: the one of `model.modules` in a cheaper order, and where its inputs come from."""
 
 from __future__ import annotations
 
@@ -6,44 +6,46 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.family.state import NOBODY, GraphState
-from model.modules.attention import MASKED, Attention
+from model.modules.attention import MASKED
 from model.modules.neighbours import NeighbourAttention
 
 Values = Callable[[Tensor, Tensor], Tensor]
 """Nodes (M,) and their times (M,) [s] to vectors (M, d)."""
 
 
-class FoldedAttention(Attention):
-    """The same function of the same weights: with one query a row, W_K goes to the query and W_V behind the sum.
+class FoldedNeighbours(NeighbourAttention):
+    """The same function of the same weights as `NeighbourAttention`, in another order of operations.
 
     q_head . (W_K k + b_K) = (W_K' q_head) . k + const,  sum_k a_k (W_V k + b_V) = W_V sum_k a_k k + b_V sum_k a_k
 
-    So keys are read twice and never projected: n times fewer multiplications.
+    With one query a row, keys are read twice and never projected, n times fewer multiplications; and their three parts
+    are never joined, so that no gradient is made for memory and time, which take none.
     """
 
-    def forward(self, query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-        """query (B, d_q), keys (B, n, d_k), mask (B, n) of 0 and 1 -> (B, d)."""
-        q = self.query(query).unflatten(-1, (self.heads, self.head_dim)) * self.head_dim**-0.5
-        to_keys = self.key.weight.unflatten(0, (self.heads, self.head_dim))  # (heads, d_head, d_k)
-        asked = torch.einsum("bhe,hek->bkh", q, to_keys)
+    def forward(self, memory: Tensor, v: Tensor, kind: Tensor, gap: Tensor, mask: Tensor) -> Tensor:
+        """memory (B, d), v (B, n, d), kind (B, n) type codes, gap (B, n) [s], mask (B, n) -> (B, d)."""
+        at, types, encoded = self.attention, self.event_type.weight, self.phi(gap)
+        query = torch.cat([memory, self.phi(torch.zeros_like(memory[:, 0]))], dim=-1)
+        asked = _heads(at.query(query) * at.head_dim**-0.5, at.key, at.heads)  # (B, heads, d_k)
+        of_v, of_gap, of_kind = asked.split([v.shape[-1], encoded.shape[-1], types.shape[1]], dim=-1)
+        one_hot = functional.one_hot(kind, len(types)).to(v.dtype)  # (B, n, types)
+        logits = v @ of_v.mT + encoded @ of_gap.mT + one_hot @ (of_kind @ types.T).mT  # (B, n, heads)
         shown = mask.unsqueeze(-1)
-        weights = torch.softmax(torch.bmm(keys, asked) + (1.0 - shown) * MASKED, dim=1) * shown  # (B, n, heads)
-        read = torch.bmm(weights.transpose(1, 2), keys)  # (B, heads, d_k)
-        to_values = self.value.weight.unflatten(0, (self.heads, self.head_dim))
-        value = torch.einsum("bhk,hek->bhe", read, to_values)
-        bias = weights.sum(1).unsqueeze(-1) * self.value.bias.view(self.heads, self.head_dim)
-        output: Tensor = self.output((value + bias).flatten(-2))
-        return output
+        weights = (torch.softmax(logits + (1.0 - shown) * MASKED, dim=1) * shown).mT  # (B, heads, n)
+        read = torch.cat([weights @ v, weights @ encoded, weights @ one_hot @ types], dim=-1)  # (B, heads, d_k)
+        bias = weights.sum(2, keepdim=True) * at.value.bias.view(at.heads, at.head_dim)
+        values = at.value.weight.unflatten(0, (at.heads, at.head_dim))  # (heads, d_head, d_k)
+        near = at.output((torch.einsum("bhk,hek->bhe", read, values) + bias).flatten(1))
+        z: Tensor = near + self.output(torch.cat([near, memory], dim=-1))
+        return z
 
 
-def neighbour_attention(dim: int, time_dim: int, types: int, heads: int, dropout: float) -> NeighbourAttention:
-    layer = NeighbourAttention(dim, time_dim, types, heads, dropout)
-    folded = FoldedAttention(dim + time_dim, layer.attention.key.in_features, dim, heads)
-    folded.load_state_dict(layer.attention.state_dict())
-    layer.attention = folded
-    return layer
+def _heads(query: Tensor, key: nn.Linear, heads: int) -> Tensor:
+    """(B, heads, d_k): of each head, what its query asks of an unprojected key."""
+    return torch.einsum("bhe,hek->bhk", query.unflatten(1, (heads, -1)), key.weight.unflatten(0, (heads, -1)))
 
 
 def attend(layer: nn.Module, state: GraphState, nodes: Tensor, at: Tensor, own: Tensor, values: Values) -> Tensor:

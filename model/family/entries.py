@@ -8,13 +8,14 @@ from model.family.training import FamilyFit
 
 _RECURRENT = grid(learning_rate=(1e-3, 3e-3), dim=(64, 128))
 _ATTENTION = grid(learning_rate=(1e-3, 3e-3), neighbours=(10, 20))
+_TWO_LAYERS = grid(learning_rate=(1e-3, 3e-3), neighbours=(5, 10))
 _DYNLLM = grid(learning_rate=(1e-3, 3e-3), neighbours=(3,))
 
 FAMILY: tuple[Entry, ...] = (
     Entry("jodie", FamilyFit(jodie), _RECURRENT),
     Entry("dyrep", FamilyFit(dyrep), _RECURRENT),
     Entry("tgn", FamilyFit(tgn), _ATTENTION),
-    Entry("dynshare", FamilyFit(dynshare), _ATTENTION),
+    Entry("dynshare", FamilyFit(dynshare), _TWO_LAYERS),
     Entry("dynllm", FamilyFit(dynllm), _DYNLLM),
     Entry("dynllm-untrained", FamilyFit(dynllm_untrained), _DYNLLM),
 )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.family.attention import GraphAttention
 from model.family.state import GraphState
@@ -65,7 +65,7 @@ class EventType(Part):
     """e, one-hot."""
 
     def forward(self, state: GraphState, nodes: Tensor) -> Tensor:
-        return F.one_hot(state.kind[nodes], self.width).float()
+        return functional.one_hot(state.kind[nodes], self.width).float()
 
 
 class EncodedGap(Part):

@@ -13,20 +13,38 @@ from model.family.batches import Batch
 from model.family.state import NOBODY, GraphState
 
 
-class StaticIds(nn.Module):
+class Static(nn.Module):
+    """What is known of a node without any event: nothing, but for the subclasses."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, nodes: Tensor) -> Tensor:
+        """x (B, d) of nodes (B,)."""
+        return torch.zeros(len(nodes), self.dim)
+
+    def beside(self, memory: Tensor, nodes: Tensor) -> Tensor:
+        """(B, d) what attention sees of a node: its memory, and x where there is one."""
+        return memory
+
+
+class StaticIds(Static):
     """x_v = g_v id_v;  g_v = 0 for a node that training has not seen. known (V,)."""
 
     known: Tensor
 
     def __init__(self, known: Tensor, dim: int) -> None:
-        super().__init__()
+        super().__init__(dim)
         self.ids = nn.Embedding.from_pretrained(torch.randn(len(known), dim) * 0.1, freeze=False)
         self.register_buffer("known", known.float().unsqueeze(1))
 
     def forward(self, nodes: Tensor) -> Tensor:
-        """(B,) -> (B, d)."""
         x: Tensor = self.known[nodes] * self.ids(nodes)
         return x
+
+    def beside(self, memory: Tensor, nodes: Tensor) -> Tensor:
+        return memory + self(nodes)
 
 
 class StaticNodes(StaticIds):
@@ -44,17 +62,6 @@ class StaticNodes(StaticIds):
         return x
 
 
-class NoStatic(nn.Module):
-    """Nothing is known of a node but its memory."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, nodes: Tensor) -> Tensor:
-        return torch.zeros(len(nodes), self.dim)
-
-
 Content = Callable[["TemporalNetwork", GraphState, Batch], Tensor]
 """(2 E, d) of the users and then the items of a batch, from the state before it."""
 
@@ -70,7 +77,7 @@ class TemporalNetwork(nn.Module):
         self,
         users: int,
         *,
-        static: nn.Module,
+        static: Static,
         message: nn.Module,
         updater: nn.Module,
         carries: Content,
@@ -110,12 +117,11 @@ class TemporalNetwork(nn.Module):
     def layer(self, state: GraphState, nodes: Tensor, at: Tensor, depth: int, memory: Tensor) -> Tensor:
         """z of `depth` layers from the nodes' own memory (B, d); that of neighbours stands as stored. -> (B, d)"""
         if depth == 0:
-            mixed: Tensor = memory + self.static(nodes)
-            return mixed
+            return self.static.beside(memory, nodes)
         own = self.layer(state, nodes, at, depth - 1, memory)
 
         def values(near: Tensor, then: Tensor) -> Tensor:
-            return self.layer(state, near, then, depth - 1, state.memory[near])
+            return self.layer(state, near, then, depth - 1, state.memory.index_select(0, near))
 
         return attend(self.layers[depth - 1], state, nodes, at, own, values)
 
@@ -166,7 +172,7 @@ class Read:
         return there * self.state.memory[node], there * self._network.static(node)
 
 
-def memory(network: TemporalNetwork, state: GraphState, batch: Batch) -> Tensor:
+def memory(_network: TemporalNetwork, state: GraphState, batch: Batch) -> Tensor:
     """Memory as it stands."""
     return state.memory[batch.both]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from model.family.attention import GraphAttention, neighbour_attention
+from model.family.attention import FoldedNeighbours, GraphAttention
 from model.family.batches import Batch
 from model.family.heads import (
     DriftingUser,
@@ -23,13 +23,12 @@ from model.family.heads import (
     StaticAndMemory,
 )
 from model.family.messages import AttendedOther, EncodedGap, EventType, LogGap, Message, Other, Own
-from model.family.network import NoStatic, StaticIds, StaticNodes, TemporalNetwork, embedding, memory
+from model.family.network import Static, StaticIds, StaticNodes, TemporalNetwork, embedding, memory
 from model.family.state import GraphState
 from model.family.stream import Stream
 from model.family.updaters import OneASide, Recurrent, UnitLength
 from model.modules.facets import FacetTokens
 from model.modules.fusion import ProfileFusion
-from model.modules.neighbours import NeighbourAttention
 from model.modules.projection import EarlyLateProjection
 
 HEADS = 2
@@ -45,6 +44,8 @@ class FamilySetting(BaseModel):
     time_dim: int = 32
     neighbours: int = 10
     dropout: float = 0.1
+    features: bool = True
+    """TGN's nodes have learned ids and texts; without, they are known by memory alone."""
     batch_events: int = 200
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
@@ -85,7 +86,7 @@ def dyrep(setting: FamilySetting, stream: Stream) -> TemporalNetwork:
     message = Message(Own(d), AttendedOther(d, attention), EventType(stream.types), EncodedGap(setting.time_dim))
     return TemporalNetwork(
         stream.n_users,
-        static=NoStatic(d),
+        static=Static(d),
         message=message,
         updater=Recurrent(nn.RNNCell(message.width, d)),
         carries=memory,
@@ -104,7 +105,7 @@ def tgn(setting: FamilySetting, stream: Stream) -> TemporalNetwork:
     message = Message(Own(d), Other(d), EventType(stream.types), EncodedGap(setting.time_dim))
     return TemporalNetwork(
         stream.n_users,
-        static=StaticNodes(stream.known, stream.text, d),
+        static=StaticNodes(stream.known, stream.text, d) if setting.features else Static(d),
         message=message,
         updater=Recurrent(nn.GRUCell(message.width, d)),
         carries=memory,
@@ -159,8 +160,8 @@ def _sharing(setting: FamilySetting, stream: Stream, user: nn.Module) -> Tempora
     )
 
 
-def _layer(setting: FamilySetting, stream: Stream) -> NeighbourAttention:
-    return neighbour_attention(setting.dim, setting.time_dim, stream.types, HEADS, setting.dropout)
+def _layer(setting: FamilySetting, stream: Stream) -> FoldedNeighbours:
+    return FoldedNeighbours(setting.dim, setting.time_dim, stream.types, HEADS, setting.dropout)
 
 
 def _projection(setting: FamilySetting, stream: Stream) -> EarlyLateProjection:

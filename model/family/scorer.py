@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,7 +9,6 @@ from model.data.dataset import Dataset, Int64Array
 from model.family.batches import Batch, whole_timestamps
 from model.family.network import TemporalNetwork
 from model.family.presets import FamilySetting
-from model.family.state import GraphState
 from model.family.stream import Stream
 from model.metrics import Score
 

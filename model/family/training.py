@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from model.baselines.baseline import Job, Round
 from model.data.dataset import Dataset
@@ -87,7 +87,7 @@ class Training:
         scores = h @ v.T  # (E, items of the batch)
         positive, negative = scores.gather(1, place[: len(batch), None]), scores[:, place[len(batch) :]]
         other = (batch.item.unsqueeze(1) != drawn).float()
-        return -(F.logsigmoid(positive - negative) * other).sum() / other.sum().clamp(min=1.0)
+        return -(functional.logsigmoid(positive - negative) * other).sum() / other.sum().clamp(min=1.0)
 
     def _empty(self) -> GraphState:
         setting = self._setting

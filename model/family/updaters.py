@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class Recurrent(nn.Module):
@@ -35,4 +35,4 @@ class UnitLength(nn.Module):
     """x / |x|: JODIE's L2 norm."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(x, dim=1)
+        return functional.normalize(x, dim=1)
