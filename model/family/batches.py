@@ -37,6 +37,12 @@ class Batch:
     def take(self, rows: slice) -> Batch:
         return Batch(self.user[rows], self.item[rows], self.time[rows], self.kind[rows])
 
+    def moments(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Users (M,) and times (M,) of the events, each pair once, and (E,) the place of each event among them."""
+        start, span = self.time[0], self.time[-1] - self.time[0] + 1
+        keys, place = torch.unique(self.user * span + self.time - start, return_inverse=True)
+        return keys // span, keys % span + start, place
+
     @property
     def both(self) -> Tensor:
         """(2 E,) the users and then the items."""

@@ -109,6 +109,15 @@ class TemporalNetwork(nn.Module):
         v: Tensor = self.item_head(Read(self, state, items, at, self.depth[1]))
         return v
 
+    def embed(
+        self, state: GraphState, users: Tensor, user_at: Tensor, items: Tensor, item_at: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """h and v; in one pass where both sides are read alike."""
+        if self.user_head is not self.item_head or self.depth[0] != self.depth[1]:
+            return self.embed_users(state, users, user_at), self.embed_items(state, items, item_at)
+        both = self.embed_users(state, torch.cat([users, items]), torch.cat([user_at, item_at]))
+        return both[: len(users)], both[len(users) :]
+
     def memory(self, state: GraphState, nodes: Tensor) -> Tensor:
         """(B, d) the last step of the updater made again, which gives `state.memory` under the weights of then."""
         stepped = self.updater(self.message(state, nodes), state.carried[nodes], nodes < self.n_users)
@@ -179,5 +188,4 @@ def memory(_network: TemporalNetwork, state: GraphState, batch: Batch) -> Tensor
 
 def embedding(network: TemporalNetwork, state: GraphState, batch: Batch) -> Tensor:
     """The temporal embedding that scores."""
-    users = network.embed_users(state, batch.user, batch.time)
-    return torch.cat([users, network.embed_items(state, batch.item, batch.time)])
+    return torch.cat(network.embed(state, batch.user, batch.time, batch.item, batch.time))

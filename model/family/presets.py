@@ -93,8 +93,8 @@ def dyrep(setting: FamilySetting, stream: Stream) -> TemporalNetwork:
         gives=attended,
         layers=[],
         depth=(0, 0),
-        user_head=Embedding(),
-        item_head=Embedding(),
+        user_head=(head := Embedding()),
+        item_head=head,
         told=stream.no_text,
     )
 
@@ -112,8 +112,8 @@ def tgn(setting: FamilySetting, stream: Stream) -> TemporalNetwork:
         gives=memory,
         layers=[_layer(setting, stream)],
         depth=(1, 1),
-        user_head=Embedding(),
-        item_head=Embedding(),
+        user_head=(head := Embedding()),
+        item_head=head,
         told=stream.no_text,
     )
 

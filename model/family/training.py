@@ -81,10 +81,10 @@ class Training:
         there = torch.nonzero(self._state.events[self._stream.n_users :]).squeeze(1) + self._stream.n_users
         there = there if len(there) else batch.item
         drawn = there[torch.randint(len(there), (len(batch),))]
-        h = self._network.embed_users(self._state, batch.user, batch.time)
+        users, time, row = batch.moments()
         items, place = torch.unique(torch.cat([batch.item, drawn]), return_inverse=True)
-        v = self._network.embed_items(self._state, items, batch.time[0].expand(len(items)))
-        scores = h @ v.T  # (E, items of the batch)
+        h, v = self._network.embed(self._state, users, time, items, batch.time[0].expand(len(items)))
+        scores = (h @ v.T)[row]  # (E, items of the batch)
         positive, negative = scores.gather(1, place[: len(batch), None]), scores[:, place[len(batch) :]]
         other = (batch.item.unsqueeze(1) != drawn).float()
         return -(functional.logsigmoid(positive - negative) * other).sum() / other.sum().clamp(min=1.0)
