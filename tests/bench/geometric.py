@@ -35,7 +35,7 @@ class ExampleTgn(nn.Module):
     def __init__(self, nodes: int, types: int, dim: int, time_dim: int, neighbours: int) -> None:
         super().__init__()
         self.memory = example_memory(nodes, types, dim, time_dim)
-        self.convolution = TransformerConv(dim, dim // 2, heads=2, dropout=0.1, edge_dim=types + time_dim)
+        self.convolution = TransformerConv(dim, dim // 2, heads=2, edge_dim=types + time_dim)
         self.source, self.target, self.final = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, 1)
         self._near = LastNeighborLoader(nodes, size=neighbours)
         self._place = torch.empty(nodes, dtype=torch.long)

@@ -2,7 +2,7 @@
 
     python -m tests.bench.tgn_speed [--data complete-journey:100] [--events 20000]
 
-Same widths, neighbours, batch, number of negatives and threads, nodes known by memory alone, as the example has them;
+Same widths, neighbours, batch, number of negatives and threads, no dropout, nodes known by memory alone as in the example;
 `tgn_features` is the preset as it is compared, with learned ids and texts. JSON on stdout, events a second. All take
 the stream in batches of exactly the same rows; the first ones, which warm up, are not timed. `--cpu` counts the
 process's own seconds, for a machine that does other things.
@@ -61,6 +61,7 @@ def main() -> None:
         time_dim=asked.time_dim,
         neighbours=asked.neighbours,
         batch_events=asked.batch,
+        dropout=0.0,
         features=False,
     )
     featured = setting.model_copy(update={"features": True})
