@@ -2,7 +2,7 @@
 
     python -m tests.bench.tgn_speed [--data complete-journey:100] [--events 20000]
 
-Same widths, neighbours, batch, number of negatives and threads, no dropout, nodes known by memory alone as in the example;
+Same widths, neighbours, batch, number of negatives and threads, no dropout, nodes known by memory alone, as there;
 `tgn_features` is the preset as it is compared, with learned ids and texts. JSON on stdout, events a second. All take
 the stream in batches of exactly the same rows; the first ones, which warm up, are not timed. `--cpu` counts the
 process's own seconds, for a machine that does other things.
