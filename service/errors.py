@@ -4,6 +4,7 @@ PeregrineError
 |- ConfigurationError    a setting or a folder is wrong; says which, and what to do
 |  |- BundleError        a bundle that must not be served: hash, spec or tensors are off
 |- StoreUnavailable      Redis/Valkey does not answer, or not in time
+|- LogTrimmed            records that are needed are no longer in the log
 |- WriterConflict        this worker must stop
 |  |- LeaseHeld          another worker leads
 |  |- Fenced             a newer epoch has written
@@ -29,6 +30,10 @@ class BundleError(ConfigurationError):
 
 class StoreUnavailable(PeregrineError):
     """Redis/Valkey does not answer, or not in time."""
+
+
+class LogTrimmed(PeregrineError):
+    """Records that are needed are no longer in the log: the archive has them."""
 
 
 class WriterConflict(PeregrineError):

@@ -11,9 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from model.process.records import Float, Int, Records
 from model.process.temporal_model import TemporalModel
-from service.core.types import Append, Appended, Commit, FeedEntry, LogEntry, Position
+from service.core.log_records import LogRecords
+from service.core.types import Append, Appended, Commit, FeedEntry, Position
 
 __all__ = [
     "EventLog",
@@ -52,8 +56,11 @@ class EventSource(Protocol):
         """Identity of the log, made when it was first used; state of another log must not follow it."""
         ...
 
-    def read(self, after: int, count: int, block_ms: int) -> list[LogEntry]:
-        """Up to `count` records with offset > `after`, in order; waits up to `block_ms` for the first."""
+    def read(self, after: int, count: int, block_ms: int) -> LogRecords:
+        """Up to `count` records with offset > `after`, in order; waits up to `block_ms` for the first.
+
+        Raises LogTrimmed if the record that follows `after` is gone.
+        """
         ...
 
     def end(self) -> int: ...
@@ -76,7 +83,17 @@ class StateStore(Protocol):
 
     def position(self) -> Position: ...
 
-    def users(self, user_ids: Sequence[str]) -> list[bytes | None]: ...
+    def skipped(self) -> dict[int, str]:
+        """Reasons by offset of the records of this log that could not be applied. A reset keeps them."""
+        ...
+
+    def pending(self) -> NDArray[np.uint32]:
+        """Catalogue indexes of the items whose open tick may not be published yet."""
+        ...
+
+    def users(self, user_ids: Sequence[bytes]) -> list[bytes | None]:
+        """By id in UTF-8."""
+        ...
 
     def items(self, index: Sequence[int]) -> list[bytes | None]: ...
 

@@ -19,7 +19,7 @@ import structlog
 from model.process.records import NEVER
 from model.spec import ModelSpec
 from service.core.blobs import unpack_items
-from service.core.packing import UnreadableRecord
+from service.core.log_records import UnreadableRecord
 from service.core.types import FeedEntry, Position
 from service.errors import StateMismatch, StoreUnavailable
 from service.ports import FeedLost, ItemFeed, ItemIndex, StateReader

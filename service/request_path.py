@@ -19,7 +19,7 @@ from model.process.records import NEVER, Float, Int, new_users
 from model.process.score import widen_users
 from model.process.temporal_model import TemporalModel
 from service.core.blobs import unpack_users
-from service.core.packing import UnreadableRecord
+from service.core.log_records import UnreadableRecord
 from service.core.times import format_time
 from service.errors import MomentPassed, StoreUnavailable
 from service.ports import ItemIndex, StateReader

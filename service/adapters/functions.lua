@@ -3,8 +3,8 @@
 -- The server-side functions of Peregrine: everything that happens at once or not at all. Each checks before its first
 -- write. Keys that a function makes from its arguments (states, digests) are not declared, so Redis Cluster is refused.
 --
--- Times may lie beyond 2^53, where Lua's numbers lose digits: they pass as text and are never turned into numbers.
--- Offsets and epochs stay below 2^53.
+-- Times may lie beyond 2^53, where Lua's numbers lose digits: they pass as text or bytes and are never turned into
+-- numbers. Offsets and epochs stay below 2^53.
 
 local CHUNK = 1000 -- arguments at once: unpack has a limit
 
@@ -36,42 +36,56 @@ local function forget(recent, dedupe, cap, steps)
   end
 end
 
--- keys: stream, meta, recent. args: prefix of digest keys, window in seconds, cap of digests; then per record:
--- digest or '', timestamp or '', payload. Returns per record: offset, 1 for a duplicate or 0.
+local NO_DIGEST = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+local NO_TIME = '\0\0\0\0\0\0\0\128'
+
+-- keys: stream, meta, recent. args: prefix of digest keys, window in seconds, cap of digests; then of n records, side by
+-- side: digests (16 bytes each, or NO_DIGEST), timestamps (8 bytes each, or NO_TIME), lengths of payloads (4 bytes each),
+-- payloads. Integers are little-endian. Returns per record its offset, below 0 for a duplicate: minus the first one's.
 local function append(keys, args)
   local stream, meta, recent = keys[1], keys[2], keys[3]
   local dedupe, window, cap = args[1], args[2], tonumber(args[3])
-  for at = 4, #args, 3 do
-    local timestamp = args[at + 1]
-    if timestamp ~= '' and not string.match(timestamp, '^%-?%d+$') then return {err = 'INVALID timestamp'} end
-  end
-  redis.call('LLEN', recent) -- fails here, not half way, if the key holds something else
+  local digests, times, lengths, payloads = args[4], args[5], args[6], args[7]
+  redis.call('LLEN', recent) -- these two fail here, not half way, if the keys hold something else
+  redis.call('XLEN', stream)
   local offset = tonumber(redis.call('HGET', meta, 'offset') or '0')
   local given = tonumber(redis.call('HGET', meta, 'time') or '0')
-  local now = string.format('%d', math.max(given, math.floor(server_milliseconds() / 1000)))
-  local answer, digests, gave = {}, {}, false
-  for at = 4, #args, 3 do
-    local digest, timestamp = args[at], args[at + 1]
-    local first = digest ~= '' and redis.call('GET', dedupe .. digest)
-    if not first then
+  local seconds = math.max(given, math.floor(server_milliseconds() / 1000))
+  local now, gave = struct.pack('<i8', seconds), false
+  local answer, fresh, kept_times, kept_lengths, kept_payloads = {}, {}, {}, {}, {}
+  local from = 1
+  for n = 0, #times / 8 - 1 do
+    local digest = string.sub(digests, 16 * n + 1, 16 * n + 16)
+    local to = from + struct.unpack('<I4', lengths, 4 * n + 1) - 1
+    local first = digest ~= NO_DIGEST and redis.call('GET', dedupe .. digest)
+    if first then
+      table.insert(answer, -tonumber(first))
+    else
       offset = offset + 1
-      local id = string.format('%d', offset)
-      if timestamp == '' then
-        timestamp, gave = now, true
+      local time = string.sub(times, 8 * n + 1, 8 * n + 8)
+      if time == NO_TIME then
+        time, gave = now, true
       end
-      redis.call('XADD', stream, id .. '-0', 't', timestamp, 'p', args[at + 2])
-      if digest ~= '' then
+      table.insert(kept_times, time)
+      table.insert(kept_lengths, string.sub(lengths, 4 * n + 1, 4 * n + 4))
+      table.insert(kept_payloads, string.sub(payloads, from, to))
+      if digest ~= NO_DIGEST then
+        local id = string.format('%d', offset)
         redis.call('SET', dedupe .. digest, id, 'EX', window)
-        table.insert(digests, id .. ':' .. digest)
+        table.insert(fresh, id .. ':' .. digest)
       end
+      table.insert(answer, offset)
     end
-    table.insert(answer, tonumber(first or offset))
-    table.insert(answer, first and 1 or 0)
+    from = to + 1
   end
-  redis.call('HSET', meta, 'offset', string.format('%d', offset))
-  if gave then redis.call('HSET', meta, 'time', now) end
-  each_chunk('RPUSH', recent, digests, 1, #digests)
-  forget(recent, dedupe, cap, 2 * #digests)
+  if #kept_times > 0 then
+    redis.call('XADD', stream, string.format('%d-0', offset), 't', table.concat(kept_times),
+      'l', table.concat(kept_lengths), 'p', table.concat(kept_payloads))
+    redis.call('HSET', meta, 'offset', string.format('%d', offset))
+  end
+  if gave then redis.call('HSET', meta, 'time', string.format('%d', seconds)) end
+  each_chunk('RPUSH', recent, fresh, 1, #fresh)
+  forget(recent, dedupe, cap, 2 * #fresh)
   return answer
 end
 
@@ -123,8 +137,9 @@ local function move(meta, offset, args, from)
   redis.call('SET', offset, args[from])
 end
 
--- keys: meta, offset, ids, feed. args: epoch, previous offset, feed's length, feed entry or '', number of new items,
--- the six of the position, ids of the new items; then key, value, key, value, ...
+-- keys: meta, offset, ids, feed, pending, skipped. args: epoch, previous offset, feed's length, feed entry or '', number
+-- of new items, the six of the position, 1 if a tick closes, indexes whose tick is open, late events, number of skipped
+-- records; ids of the new items; offset, reason, offset, reason, ... of the skipped; then key, value, key, value, ...
 local function commit(keys, args)
   local meta, ids = keys[1], keys[3]
   local refusal = fenced(meta, args[1])
@@ -133,9 +148,14 @@ local function commit(keys, args)
   if offset ~= args[2] then
     return {err = 'FENCED the state stands at offset ' .. offset .. ', this writer left it at ' .. args[2]}
   end
-  local last_id = 11 + tonumber(args[5])
-  each_chunk('RPUSH', ids, args, 12, last_id)
-  for at = last_id + 1, #args, CHUNK do
+  local last_id = 15 + tonumber(args[5])
+  local last_skipped = last_id + 2 * tonumber(args[15])
+  each_chunk('RPUSH', ids, args, 16, last_id)
+  each_chunk('HSET', keys[6], args, last_id + 1, last_skipped)
+  if args[12] == '1' then redis.call('DEL', keys[5]) end
+  if args[13] ~= '' then redis.call('RPUSH', keys[5], args[13]) end
+  if args[14] ~= '0' then redis.call('HINCRBY', meta, 'late', args[14]) end
+  for at = last_skipped + 1, #args, CHUNK do
     redis.call('MSET', unpack(args, at, math.min(at + CHUNK - 1, #args)))
   end
   move(meta, keys[2], args, 6)
@@ -148,14 +168,14 @@ end
 -- A reset is: clear, drop until nothing is left, restart. In between the bundle reads 'resetting', which is no bundle's
 -- name, so that a writer that finds a broken-off reset begins it again. Both ends tell the feed's readers to reload.
 
--- keys: meta, offset, ids, feed. args: epoch, feed's length, name of the bundle meanwhile.
+-- keys: meta, offset, ids, feed, pending. args: epoch, feed's length, name of the bundle meanwhile.
 local function clear(keys, args)
   local refusal = fenced(keys[1], args[1])
   if refusal then return refusal end
-  redis.call('HDEL', keys[1], 'offset', 'log_time', 'tick', 'item_count', 'log_id')
+  redis.call('HDEL', keys[1], 'offset', 'log_time', 'tick', 'item_count', 'log_id', 'late')
   redis.call('HSET', keys[1], 'bundle', args[3])
   redis.call('SET', keys[2], '0')
-  redis.call('UNLINK', keys[3])
+  redis.call('UNLINK', keys[3], keys[5])
   redis.call('XTRIM', keys[4], 'MAXLEN', 0) -- keeps the last id, so ids go on growing
   publish(keys[1], keys[4], args[2], 'reset', '')
   return 1

@@ -14,10 +14,14 @@ from dataclasses import dataclass, field
 from threading import Condition, RLock
 from uuid import uuid4
 
+import numpy as np
+from numpy.typing import NDArray
+
 from model.process.records import layout
 from model.spec import ModelSpec
-from service.core.packing import pack_feed, unpack_feed
-from service.core.types import Append, Appended, Commit, FeedEntry, LogEntry, Position
+from service.core.feed_packing import pack_feed, unpack_feed
+from service.core.log_records import LogRecords
+from service.core.types import Append, Appended, Commit, FeedEntry, Position
 from service.errors import Fenced, LeaseHeld
 from service.ports import FeedLost, UserRead
 
@@ -32,12 +36,14 @@ class InMemoryLog:
 
     def __init__(self, clock: Clock = time.time, window: int = 86_400, digests: int = 2_000_000) -> None:
         self.id = uuid4().hex
-        self.entries: list[LogEntry] = []
+        self.offsets: list[int] = []
+        self.timestamps: list[int] = []
+        self.payloads: list[bytes] = []
         self.grown = Condition()
         self._clock = clock
         self._window = window
         self._digests = digests
-        self._seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._seen: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
         self._last_given = 0
 
     def append(self, records: Sequence[Append]) -> list[Appended]:
@@ -46,12 +52,18 @@ class InMemoryLog:
             self.grown.notify_all()
         return answers
 
+    @property
+    def end(self) -> int:
+        return self.offsets[-1] if self.offsets else 0
+
     def _append(self, record: Append) -> Appended:
         self._forget()
         if record.dedupe in self._seen:
             return Appended(self._seen[record.dedupe][0], duplicate=True)
-        offset = len(self.entries) + 1
-        self.entries.append(LogEntry(offset, self._timestamp(record), record.payload))
+        offset = self.end + 1
+        self.offsets.append(offset)
+        self.timestamps.append(self._timestamp(record))
+        self.payloads.append(record.payload)
         if record.dedupe:
             self._seen[record.dedupe] = (offset, self._clock())
         return Appended(offset, duplicate=False)
@@ -81,7 +93,7 @@ class InMemoryEventLog:
         return self._log.append(records)
 
     async def end(self) -> int:
-        return len(self._log.entries)
+        return self._log.end
 
 
 class InMemoryEventSource:
@@ -93,13 +105,15 @@ class InMemoryEventSource:
     def log_id(self) -> str:
         return self._log.id
 
-    def read(self, after: int, count: int, block_ms: int) -> list[LogEntry]:
-        with self._log.grown:
-            self._log.grown.wait_for(lambda: len(self._log.entries) > after, timeout=block_ms / 1000)
-            return self._log.entries[after : after + count]
+    def read(self, after: int, count: int, block_ms: int) -> LogRecords:
+        log = self._log
+        with log.grown:
+            log.grown.wait_for(lambda: log.end > after, timeout=block_ms / 1000)
+            span = slice(after, after + count)
+            return LogRecords.of(log.offsets[span], log.timestamps[span], log.payloads[span])
 
     def end(self) -> int:
-        return len(self._log.entries)
+        return self._log.end
 
 
 @dataclass
@@ -109,11 +123,14 @@ class InMemoryState:
     clock: Clock = time.time
     feed_length: int = 2_000
     position: Position = field(default_factory=Position)
-    users: dict[str, bytes] = field(default_factory=dict)
+    users: dict[bytes, bytes] = field(default_factory=dict)
     items: dict[int, bytes] = field(default_factory=dict)
     texts: dict[int, bytes] = field(default_factory=dict)
     documents: dict[str, bytes] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
+    pending: list[NDArray[np.uint32]] = field(default_factory=list)
+    skipped: dict[int, str] = field(default_factory=dict)
+    late: int = 0
     feed: deque[bytes] = field(default_factory=deque)
     feed_end: int = 0
     """Number of the feed's newest entry; `feed` holds the last ones."""
@@ -160,7 +177,13 @@ class InMemoryStateStore:
     def position(self) -> Position:
         return self._state.position
 
-    def users(self, user_ids: Sequence[str]) -> list[bytes | None]:
+    def skipped(self) -> dict[int, str]:
+        return dict(self._state.skipped)
+
+    def pending(self) -> NDArray[np.uint32]:
+        return np.concatenate([np.empty(0, np.uint32), *self._state.pending])
+
+    def users(self, user_ids: Sequence[bytes]) -> list[bytes | None]:
         return [self._state.users.get(user_id) for user_id in user_ids]
 
     def items(self, index: Sequence[int]) -> list[bytes | None]:
@@ -183,6 +206,11 @@ class InMemoryStateStore:
             state.texts.update(commit.texts)
             state.documents.update(commit.documents)
             state.ids.extend(commit.new_items)
+            state.skipped.update(commit.skipped)
+            state.late += commit.late
+            if commit.closing:
+                state.pending.clear()
+            state.pending.append(commit.pending)
             state.position = commit.position
             if commit.feed is not None:
                 state.publish(commit.feed)
@@ -191,8 +219,17 @@ class InMemoryStateStore:
         state = self._state
         with state.lock:
             self._check(epoch)
-            for records in (state.users, state.items, state.texts, state.documents, state.ids, state.feed):
+            for records in (
+                state.users,
+                state.items,
+                state.texts,
+                state.documents,
+                state.ids,
+                state.pending,
+                state.feed,
+            ):
                 records.clear()
+            state.late = 0
             state.feed_end += 1  # nobody has this entry: all readers reload
             state.position = position
 
@@ -210,7 +247,7 @@ class InMemoryStateReader:
 
     async def user(self, user_id: str) -> UserRead:
         with self._state.lock:
-            return UserRead(self._state.users.get(user_id), self._state.position.offset)
+            return UserRead(self._state.users.get(user_id.encode()), self._state.position.offset)
 
     async def position(self) -> Position:
         return self._state.position

@@ -1,13 +1,16 @@
 """Every key, stored field and server-side function of Peregrine in Redis/Valkey.
 
-    log     <prefix>:log          stream of records, ids <offset>-0, fields t (timestamp), p (payload)
+    log     <prefix>:log          stream, an entry for the records of one append, its id the <offset>-0 of the last one;
+                                  fields t (timestamps), l (lengths), p (payloads), side by side
             <prefix>:log:meta     hash: offset, time (last one given to a record without), id
             <prefix>:log:recent   list of <offset>:<digest>, oldest first: what bounds the digests
             <prefix>:d:<digest>   offset of the record with this digest, expires
-    state   <prefix>:meta         hash: the position's fields, epoch, feed (id of its newest entry)
+    state   <prefix>:meta         hash: the position's fields, epoch, feed (id of its newest entry), late (events)
             <prefix>:offset       the position's offset again, to be read in one MGET with a user
             <prefix>:lease        owner, expires
             <prefix>:ids          list of item ids by catalogue index
+            <prefix>:pending      list of packed indexes: items whose open tick is not published
+            <prefix>:skipped      hash: reasons by offset of records that could not be applied; belongs to the log
             <prefix>:feed         stream of item changes, fields previous (id of the entry before), entry
             <prefix>:u:<user>  :i:<index>  :t:<index>  :c:<item id>     packed users, items, texts; catalogue JSON
 
@@ -50,11 +53,15 @@ class StateKeys:
         self.lease = f"{prefix}:lease"
         self.ids = f"{prefix}:ids"
         self.feed = f"{prefix}:feed"
+        self.pending = f"{prefix}:pending"
+        self.skipped = f"{prefix}:skipped"
         self.records_pattern = f"{prefix}:[uitc]:*"
         self._prefix = prefix
+        self._user = f"{prefix}:u:".encode()
 
-    def user(self, user_id: str) -> str:
-        return f"{self._prefix}:u:{user_id}"
+    def user(self, user_id: bytes) -> bytes:
+        """user_id: in UTF-8."""
+        return self._user + user_id
 
     def item(self, index: int) -> str:
         return f"{self._prefix}:i:{index}"

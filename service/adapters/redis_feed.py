@@ -6,7 +6,7 @@ from model.process.records import layout
 from model.spec import ModelSpec
 from service.adapters.keys import FEED_START, StateKeys
 from service.adapters.redis_clients import MAX_BLOCK_MS, AsyncClient, Server
-from service.core.packing import unpack_feed
+from service.core.feed_packing import unpack_feed
 from service.core.types import FeedEntry
 from service.ports import FeedLost
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from uuid import uuid4
 
+import numpy as np
+
+from model.process.records import Int
 from service.adapters.keys import LogKeys
 from service.adapters.redis_clients import MAX_BLOCK_MS, AsyncClient, Server, SyncClient, Value
-from service.core.types import Append, Appended, LogEntry
+from service.core.log_records import LogRecords
+from service.core.types import Append, Appended
+from service.errors import LogTrimmed
+
+_NO_DIGEST = bytes(16)
+_NO_TIME = -(2**63)
+_FEWEST, _MOST = 4, 4_096  # entries of the stream in one answer
 
 
 class RedisEventLog:
@@ -26,11 +34,8 @@ class RedisEventLog:
         if not records:
             return []
         keys = (self._keys.stream, self._keys.meta, self._keys.recent)
-        fields = chain.from_iterable(
-            (record.dedupe, "" if record.timestamp is None else record.timestamp, record.payload) for record in records
-        )
-        answer = await self._client.call("append", keys, [*self._dedupe, *fields])
-        return [Appended(offset, bool(known)) for offset, known in zip(answer[::2], answer[1::2], strict=True)]
+        answer = await self._client.call("append", keys, [*self._dedupe, *_side_by_side(records)])
+        return [Appended(abs(offset), offset < 0) for offset in answer]
 
     async def end(self) -> int:
         return int(await self._client.run("HGET", self._keys.meta, "offset") or 0)
@@ -40,27 +45,70 @@ class RedisEventLog:
 
 
 class RedisEventSource:
-    """`EventSource`. One `read` waits at most `redis_clients.MAX_BLOCK_MS`."""
+    """`EventSource`. One `read` waits at most `redis_clients.MAX_BLOCK_MS`.
+
+    An entry of the stream holds the records of one append, 1 to some thousand: how many entries are asked for follows
+    what they turned out to hold, and records beyond `count` are kept for the next read.
+    """
 
     def __init__(self, server: Server) -> None:
         self._client = SyncClient(server, blocking=True)
         self._keys = LogKeys(server.prefix)
+        self._entries = 16
+        self._kept: LogRecords | None = None
 
     def log_id(self) -> str:
         self._client.run("HSETNX", self._keys.meta, "id", uuid4().hex)
         return bytes(self._client.run("HGET", self._keys.meta, "id")).decode()
 
-    def read(self, after: int, count: int, block_ms: int) -> list[LogEntry]:
+    def read(self, after: int, count: int, block_ms: int) -> LogRecords:
+        kept, self._kept = self._kept, None
+        if kept is None or int(kept.offset[0]) != after + 1:
+            kept = self._ask(after, count, block_ms)
+        if not len(kept):
+            self._check(after)
+        elif int(kept.offset[0]) != after + 1:
+            raise LogTrimmed(f"the log begins at offset {kept.offset[0]}, the record {after + 1} is gone")
+        if len(kept) > count:
+            self._kept = kept.part(count, len(kept))
+        return kept.part(0, min(count, len(kept)))
+
+    def _ask(self, after: int, count: int, block_ms: int) -> LogRecords:
         wait = ("BLOCK", min(block_ms, MAX_BLOCK_MS)) if block_ms > 0 else ()
-        answer = self._client.run("XREAD", "COUNT", count, *wait, "STREAMS", self._keys.stream, f"{after}-0")
-        return [
-            LogEntry(int(entry_id.partition(b"-")[0]), int(fields[b"t"]), fields[b"p"])
-            for _, entries in answer or ()
-            for entry_id, fields in entries
-        ]
+        answer = self._client.run("XREAD", "COUNT", self._entries, *wait, "STREAMS", self._keys.stream, f"{after}-0")
+        [(_, entries)] = answer or [(None, [])]
+        records = LogRecords.join([_records(entry_id, fields) for entry_id, fields in entries]).after(after)
+        if len(entries) == self._entries and len(records) < count:
+            self._entries = min(_MOST, 2 * self._entries)
+        elif len(records) > 2 * count:
+            self._entries = max(_FEWEST, self._entries // 2)
+        return records
+
+    def _check(self, after: int) -> None:
+        """Nothing follows `after`: because it is the end, or because it was trimmed away."""
+        if self.end() > after and not self._client.run("XLEN", self._keys.stream):
+            raise LogTrimmed(f"the log is empty, the record {after + 1} is gone")
 
     def end(self) -> int:
         return int(self._client.run("HGET", self._keys.meta, "offset") or 0)
 
     def close(self) -> None:
         self._client.close()
+
+
+def _side_by_side(records: Sequence[Append]) -> tuple[bytes, bytes, bytes, bytes]:
+    """Digests, timestamps, lengths and payloads as the server-side function takes them."""
+    times = [_NO_TIME if record.timestamp is None else record.timestamp for record in records]
+    return (
+        b"".join(record.dedupe or _NO_DIGEST for record in records),
+        np.array(times, "<i8").tobytes(),
+        np.array([len(record.payload) for record in records], "<u4").tobytes(),
+        b"".join(record.payload for record in records),
+    )
+
+
+def _records(entry_id: bytes, fields: dict[bytes, bytes]) -> LogRecords:
+    last = int(entry_id.partition(b"-")[0])
+    timestamps: Int = np.frombuffer(fields[b"t"], "<i8").astype(np.int64)
+    ends = np.cumsum(np.frombuffer(fields[b"l"], "<u4"), dtype=np.int64)
+    return LogRecords(np.arange(last - len(timestamps) + 1, last + 1), timestamps, ends, fields[b"p"])

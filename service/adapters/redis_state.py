@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from service.adapters.keys import RESETTING, StateKeys, pack_position, read_position, unpack_position
 from service.adapters.redis_clients import AsyncClient, Server, SyncClient, Value
-from service.core.packing import pack_feed
+from service.core.feed_packing import pack_feed
 from service.core.types import Commit, Position
 from service.ports import UserRead
+
+Key = TypeVar("Key", str, bytes, str | bytes)
 
 CHUNK = 1_000
 """Keys, or ids, asked for in one round trip, so that no single answer outlasts the timeout."""
@@ -34,7 +40,14 @@ class RedisStateStore:
     def position(self) -> Position:
         return unpack_position(self._client.run(*read_position(self._keys)))
 
-    def users(self, user_ids: Sequence[str]) -> list[bytes | None]:
+    def skipped(self) -> dict[int, str]:
+        answer = self._client.run("HGETALL", self._keys.skipped)
+        return {int(offset): reason.decode() for offset, reason in answer.items()}
+
+    def pending(self) -> NDArray[np.uint32]:
+        return np.frombuffer(b"".join(self._client.run("LRANGE", self._keys.pending, 0, -1)), np.uint32)
+
+    def users(self, user_ids: Sequence[bytes]) -> list[bytes | None]:
         return self._get([self._keys.user(user_id) for user_id in user_ids])
 
     def items(self, index: Sequence[int]) -> list[bytes | None]:
@@ -43,7 +56,7 @@ class RedisStateStore:
     def texts(self, index: Sequence[int]) -> list[bytes | None]:
         return self._get([self._keys.text(at) for at in index])
 
-    def _get(self, keys: Sequence[str]) -> list[bytes | None]:
+    def _get(self, keys: Sequence[str | bytes]) -> list[bytes | None]:
         return [value for some in _chunks(keys) for value in self._client.run("MGET", *some)]
 
     def item_ids(self, start: int, count: int) -> list[str]:
@@ -60,12 +73,16 @@ class RedisStateStore:
         feed = b"" if commit.feed is None else pack_feed(commit.feed)
         args: list[Value] = [commit.epoch, commit.previous, self._feed_length, feed, len(commit.new_items)]
         args += pack_position(commit.position)
+        args += (int(commit.closing), commit.pending.tobytes(), commit.late, len(commit.skipped))
         args += commit.new_items
+        for offset, reason in commit.skipped.items():
+            args += (offset, reason)
         for key, blob in self._records(commit):
             args += (key, blob)
-        self._client.call("commit", (keys.meta, keys.offset, keys.ids, keys.feed), args)
+        names = (keys.meta, keys.offset, keys.ids, keys.feed, keys.pending, keys.skipped)
+        self._client.call("commit", names, args)
 
-    def _records(self, commit: Commit) -> Iterator[tuple[str, bytes]]:
+    def _records(self, commit: Commit) -> Iterator[tuple[str | bytes, bytes]]:
         yield from ((self._keys.user(user_id), blob) for user_id, blob in commit.users.items())
         yield from ((self._keys.item(index), blob) for index, blob in commit.items.items())
         yield from ((self._keys.text(index), blob) for index, blob in commit.texts.items())
@@ -74,7 +91,8 @@ class RedisStateStore:
     def reset(self, epoch: int, position: Position) -> None:
         """Deletes in bounded steps, each of them fenced. Broken off in the middle, the bundle reads RESETTING."""
         keys = self._keys
-        self._client.call("clear", (keys.meta, keys.offset, keys.ids, keys.feed), (epoch, self._feed_length, RESETTING))
+        names = (keys.meta, keys.offset, keys.ids, keys.feed, keys.pending)
+        self._client.call("clear", names, (epoch, self._feed_length, RESETTING))
         for found in self._scan():
             self._client.call("drop", (keys.meta,), (epoch, *found))
         restart: list[Value] = [epoch, self._feed_length, *pack_position(position)]
@@ -103,7 +121,7 @@ class RedisStateReader:
         self._keys = StateKeys(server.prefix)
 
     async def user(self, user_id: str) -> UserRead:
-        blob, offset = await self._client.run("MGET", self._keys.user(user_id), self._keys.offset)
+        blob, offset = await self._client.run("MGET", self._keys.user(user_id.encode()), self._keys.offset)
         return UserRead(blob, int(offset or 0))
 
     async def position(self) -> Position:
@@ -131,7 +149,7 @@ class RedisStateReader:
         await self._client.aclose()
 
 
-def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+def _chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
     return (keys[at : at + CHUNK] for at in range(0, len(keys), CHUNK))
 
 

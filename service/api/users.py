@@ -16,7 +16,7 @@ from service.api.problems import Problem
 from service.api.read_schemas import UserAnswer, UserQuery
 from service.api.services import ApiServices, services_of
 from service.core.blobs import unpack_users
-from service.core.packing import UnreadableRecord
+from service.core.log_records import UnreadableRecord
 from service.core.times import format_time
 from service.errors import StoreUnavailable
 

@@ -41,12 +41,27 @@ class ItemChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Erase:
+    """Everything of this user's that came before is to go."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """From now on the user is personalised (on), or only counted where nobody can be told (off)."""
+
+    user_id: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
-    """One record for the log. dedupe: digest of a client-given event id, "" if there is nothing to deduplicate."""
+    """One record for the log. dedupe: the 16 byte digest of a client-given event id, b"" without one."""
 
     payload: bytes
     timestamp: int | None = None
-    dedupe: str = ""
+    dedupe: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +70,6 @@ class Appended:
 
     offset: int
     duplicate: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One record of the log. offset: 1, 2, 3, ... without gaps; timestamp: unix seconds."""
-
-    offset: int
-    timestamp: int
-    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +108,22 @@ class FeedEntry:
 class Commit:
     """Everything one step of the worker changes, written together or not at all.
 
-    epoch: of the writer; previous: the offset this step started from; documents: catalogue JSON by item id;
-    texts: packed text vectors by catalogue index.
+    epoch: of the writer; previous: the offset this step started from; users: packed records by id (UTF-8); documents:
+    catalogue JSON by item id; texts: packed text vectors by catalogue index; pending: indexes of items whose open tick
+    is not published, to be added to those known (closing: instead of them); skipped: reasons by offset of records that
+    could not be applied; late: how many of the events lay behind the log's time.
     """
 
     epoch: int
     previous: int
     position: Position
-    users: Mapping[str, bytes] = field(default_factory=dict)
+    users: Mapping[bytes, bytes] = field(default_factory=dict)
     items: Mapping[int, bytes] = field(default_factory=dict)
     new_items: tuple[str, ...] = ()
     documents: Mapping[str, bytes] = field(default_factory=dict)
     texts: Mapping[int, bytes] = field(default_factory=dict)
     feed: FeedEntry | None = None
+    pending: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
+    closing: bool = False
+    skipped: Mapping[int, str] = field(default_factory=dict)
+    late: int = 0

@@ -13,7 +13,7 @@ from threading import Event as Flag
 import structlog
 
 from service.errors import LeaseHeld, StoreUnavailable
-from service.event_path import Writer, check_state
+from service.event_path import Writer, apply_records, check_state
 from service.settings import Settings
 from service.wiring import WorkerServices, build_worker
 
@@ -81,9 +81,9 @@ class Worker:
                 self.stop.wait(again * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
 
     def _turn(self, writer: Writer) -> None:
-        entries = self.services.source.read(writer.position.offset, self.settings.batch_size, block_ms=200)
-        if entries:
-            writer.step(entries)
+        records = self.services.source.read(writer.position.offset, self.settings.batch_size, block_ms=200)
+        if len(records):
+            apply_records(writer, records)
         if self.settings.clock == "wall":
             writer.close_ticks(int(time.time()))
 

@@ -120,7 +120,7 @@ def _in_memory_log(**options: int) -> Log:
         clock.now += seconds
         given = log.append([Append(b"ahead")])[0].offset
         clock.now -= seconds
-        return log.entries[given - 1].timestamp
+        return log.timestamps[given - 1]
 
     return Log(InMemoryEventLog(log), InMemoryEventSource(log), sleep, run_ahead)
 

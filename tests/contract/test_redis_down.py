@@ -71,7 +71,7 @@ async def test_connections_that_were_open_when_the_server_stopped_serve_again_af
                 source.end()
         os.kill(pid, signal.SIGCONT)
         assert await log.append([Append(b"after", 1)]) == [Appended(2, False)]
-        assert [entry.payload for entry in source.read(0, 9, 0)] == [b"before", b"after"]
+        assert source.read(0, 9, 0).payloads() == [b"before", b"after"]
         await log.aclose()
         source.close()
 
@@ -87,7 +87,7 @@ async def assert_all_unavailable(server: Server) -> None:
     store, reader, feed = RedisStateStore(server), RedisStateReader(server), RedisItemFeed(server, TOY_SPEC)
     calls: list[Callable[[], object]] = [
         *(lambda: source.read(0, 1, 0), lambda: source.read(0, 1, 1_000), source.end, source.log_id, store.position),
-        *(lambda: store.acquire("w", 1), lambda: store.commit(commit_of(1, 0, 1)), lambda: store.users(["u"])),
+        *(lambda: store.acquire("w", 1), lambda: store.commit(commit_of(1, 0, 1)), lambda: store.users([b"u"])),
         *(lambda: store.reset(1, Position()), lambda: store.renew("w", 1), lambda: store.item_ids(0, 1)),
     ]
     async_calls: list[Callable[[], Awaitable[object]]] = [

@@ -194,7 +194,7 @@ def test_without_the_state_store_popular_items_are_served_and_the_dead_stage_is_
 def test_a_record_that_cannot_be_read_counts_as_a_dead_state_store() -> None:
     world = World()
     world.post(purchases())
-    world.state.users["ann"] = b"\x63" + world.state.users["ann"][1:]
+    world.state.users[b"ann"] = b"\x63" + world.state.users[b"ann"][1:]
     found = ask(world, Request("ann"))
     assert (found.strategy, found.degraded) == ("fallback", ("state",))
 

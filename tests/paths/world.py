@@ -58,7 +58,7 @@ class World:
 
     def work(self) -> int:
         entries = self.source.read(self.writer.position.offset, 10_000, 0)
-        if entries:
+        if len(entries):
             self.writer.step(entries)
         return self.writer.position.offset
 

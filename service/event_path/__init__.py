@@ -1,0 +1,13 @@
+"""The event path: `accept` turns events into log records, `Writer` turns log records into the next state.
+
+accept     what the API appends            catalogue  what the writer knows of all items
+writer     log records into one commit     poison     around what cannot be applied
+leading    whether a state may be written
+"""
+
+from service.event_path.accept import accept, accept_items
+from service.event_path.leading import check_state
+from service.event_path.poison import apply_records
+from service.event_path.writer import Writer
+
+__all__ = ["Writer", "accept", "accept_items", "apply_records", "check_state"]
