@@ -137,34 +137,6 @@ local function move(meta, offset, args, from)
   redis.call('SET', offset, args[from])
 end
 
--- keys: meta, offset, ids, feed, pending, skipped. args: epoch, previous offset, feed's length, feed entry or '', number
--- of new items, the six of the position, 1 if a tick closes, indexes whose tick is open, late events, number of skipped
--- records; ids of the new items; offset, reason, offset, reason, ... of the skipped; then key, value, key, value, ...
-local function commit(keys, args)
-  local meta, ids = keys[1], keys[3]
-  local refusal = fenced(meta, args[1])
-  if refusal then return refusal end
-  local offset = redis.call('HGET', meta, 'offset') or '0'
-  if offset ~= args[2] then
-    return {err = 'FENCED the state stands at offset ' .. offset .. ', this writer left it at ' .. args[2]}
-  end
-  local last_id = 15 + tonumber(args[5])
-  local last_skipped = last_id + 2 * tonumber(args[15])
-  each_chunk('RPUSH', ids, args, 16, last_id)
-  each_chunk('HSET', keys[6], args, last_id + 1, last_skipped)
-  if args[12] == '1' then redis.call('DEL', keys[5]) end
-  if args[13] ~= '' then redis.call('RPUSH', keys[5], args[13]) end
-  if args[14] ~= '0' then redis.call('HINCRBY', meta, 'late', args[14]) end
-  for at = last_skipped + 1, #args, CHUNK do
-    redis.call('MSET', unpack(args, at, math.min(at + CHUNK - 1, #args)))
-  end
-  move(meta, keys[2], args, 6)
-  if args[4] ~= '' then
-    publish(meta, keys[4], args[3], redis.call('HGET', meta, 'feed') or '0-0', args[4])
-  end
-  return 1
-end
-
 -- A reset is: clear, drop until nothing is left, restart. In between the bundle reads 'resetting', which is no bundle's
 -- name, so that a writer that finds a broken-off reset begins it again. Both ends tell the feed's readers to reload.
 
@@ -208,7 +180,6 @@ register('append', append, {'no-cluster'})
 register('acquire', acquire, {'no-cluster', 'allow-oom'})
 register('renew', renew, {'no-cluster', 'allow-oom'})
 register('release', release, {'no-cluster', 'allow-oom'})
-register('commit', commit, {'no-cluster'})
 register('clear', clear, {'no-cluster', 'allow-oom'})
 register('drop', drop, {'no-cluster', 'allow-oom'})
 register('restart', restart, {'no-cluster', 'allow-oom'})

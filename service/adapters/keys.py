@@ -83,6 +83,11 @@ def pack_position(position: Position) -> list[str]:
     return [str(getattr(position, field)) for field in _POSITION]
 
 
+def position_fields(position: Position) -> list[str]:
+    """Field, text, field, text, ... as HSET takes them."""
+    return [text for field in _POSITION for text in (field, str(getattr(position, field)))]
+
+
 def unpack_position(values: Sequence[bytes | None]) -> Position:
     """Fields that were never written keep `Position`'s defaults."""
     given = {field: value.decode() for field, value in zip(_POSITION, values, strict=True) if value is not None}

@@ -7,7 +7,7 @@ first start, a server that lost them and a new release alike.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -72,6 +72,17 @@ class SyncClient:
             with _loading():
                 self.run("FUNCTION", "LOAD", library())
             return self.run(*command)
+
+    def connection(self) -> Any:
+        """One connection of the pool, for commands that belong together; to be given back."""
+        return self._redis.connection_pool.get_connection()
+
+    def give_back(self, connection: Any) -> None:
+        self._redis.connection_pool.release(connection)
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Turns foreign errors into ours."""
+        return _translated(self._server.name)
 
     def close(self) -> None:
         self._redis.close()

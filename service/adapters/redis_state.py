@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.adapters.keys import RESETTING, StateKeys, pack_position, read_position, unpack_position
 from service.adapters.redis_clients import AsyncClient, Server, SyncClient, Value
-from service.core.feed_packing import pack_feed
+from service.adapters.redis_commit import Commits
 from service.core.types import Commit, Position
 from service.ports import UserRead
 
@@ -27,8 +27,10 @@ class RedisStateStore:
         self._client = SyncClient(server)
         self._keys = StateKeys(server.prefix)
         self._feed_length = feed_length
+        self._commits = Commits(server, self._keys, feed_length)
 
     def acquire(self, owner: str, ttl_ms: int) -> int:
+        self._commits.forget()
         return int(self._client.call("acquire", (self._keys.lease, self._keys.meta), (owner, ttl_ms)))
 
     def renew(self, owner: str, ttl_ms: int) -> None:
@@ -69,28 +71,12 @@ class RedisStateStore:
         return ids
 
     def commit(self, commit: Commit) -> None:
-        keys = self._keys
-        feed = b"" if commit.feed is None else pack_feed(commit.feed)
-        args: list[Value] = [commit.epoch, commit.previous, self._feed_length, feed, len(commit.new_items)]
-        args += pack_position(commit.position)
-        args += (int(commit.closing), commit.pending.tobytes(), commit.late, len(commit.skipped))
-        args += commit.new_items
-        for offset, reason in commit.skipped.items():
-            args += (offset, reason)
-        for key, blob in self._records(commit):
-            args += (key, blob)
-        names = (keys.meta, keys.offset, keys.ids, keys.feed, keys.pending, keys.skipped)
-        self._client.call("commit", names, args)
-
-    def _records(self, commit: Commit) -> Iterator[tuple[str | bytes, bytes]]:
-        yield from ((self._keys.user(user_id), blob) for user_id, blob in commit.users.items())
-        yield from ((self._keys.item(index), blob) for index, blob in commit.items.items())
-        yield from ((self._keys.text(index), blob) for index, blob in commit.texts.items())
-        yield from ((self._keys.document(item_id), blob) for item_id, blob in commit.documents.items())
+        self._commits.commit(commit)
 
     def reset(self, epoch: int, position: Position) -> None:
         """Deletes in bounded steps, each of them fenced. Broken off in the middle, the bundle reads RESETTING."""
         keys = self._keys
+        self._commits.forget()
         names = (keys.meta, keys.offset, keys.ids, keys.feed, keys.pending)
         self._client.call("clear", names, (epoch, self._feed_length, RESETTING))
         for found in self._scan():
@@ -110,6 +96,7 @@ class RedisStateStore:
                 return
 
     def close(self) -> None:
+        self._commits.close()
         self._client.close()
 
 

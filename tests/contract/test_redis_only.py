@@ -189,6 +189,8 @@ async def test_a_feed_restored_from_an_older_copy_is_noticed(
             raw_state.restore(key, 0, value, replace=True)
         with pytest.raises(FeedLost):  # nothing was written since
             await feed.read(ahead, 0)
+        with pytest.raises(Fenced):  # the state is not where this writer left it
+            store.commit(commit_of(epoch, 2, 3, feed=feed_entry(3)))
         store.commit(commit_of(epoch, 1, 3, feed=feed_entry(3)))
         with pytest.raises(FeedLost):  # the next entry does not follow
             await feed.read(ahead, 0)
