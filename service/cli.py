@@ -183,6 +183,19 @@ def freshness(
     run(rate, seconds, url, as_json)
 
 
+@bench.command()
+def ingest(
+    events: Annotated[int, typer.Option(min=10_000, help="Events of the log that is drained.")] = 400_000,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long events are posted.")] = 60.0,
+    entities: Annotated[int, typer.Option(min=1_000, help="Users, and items, whose memory is measured.")] = 1_000_000,
+    as_json: Json = False,
+) -> None:
+    """How many events a second go in, how fresh lists stay meanwhile, and what users and items take of memory."""
+    from service.commands.bench_ingest import run
+
+    run(events, seconds, entities, as_json)
+
+
 @app.command()
 def doctor(url: Url = None, as_json: Json = False) -> None:
     """Check the set-up and say what to do; exit code 1 if something fails."""

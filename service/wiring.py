@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -20,6 +20,9 @@ from service.replica import Replica
 from service.settings import Settings
 
 log = structlog.get_logger("peregrine.wiring")
+
+COMMIT_TIMEOUT = 2.0
+"""Seconds: a commit may hold megabytes, and nobody waits for the worker's answer."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,10 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
 def build_worker(settings: Settings, bundle: Bundle | None = None) -> WorkerServices:
     """The same for the worker."""
     log_server, state_server = _servers(settings)
+    patient = replace(state_server, timeout=max(COMMIT_TIMEOUT, settings.state_timeout))
     return WorkerServices(
         RedisEventSource(log_server),
-        RedisStateStore(state_server, feed_length=settings.feed_length),
+        RedisStateStore(patient, feed_length=settings.feed_length),
         bundle or read_bundle(settings),
     )
 

@@ -1,12 +1,14 @@
 """The writer: log records into the next state, one commit a step.
 
 It reads the log from the offset that stands with the state, computes, and commits records, new ids, the offset and the
-feed entry at once. It is the only writer; whatever it has in memory can be read back (`resume`).
+feed entry at once. It is the only writer; whatever it has in memory can be read back (`resume`). With `overlap`, a step
+is computed while the commit before it is on its way: from records that the cache still holds, and committed after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import numpy as np
@@ -20,11 +22,14 @@ from service.core.learned_items import LearnedItems
 from service.core.log_records import EVENT, ITEM, NOTHING, Columns, LogRecords
 from service.core.types import Commit, FeedEntry, ItemChange, Position
 from service.errors import StateMismatch
+from service.event_path.cache import RecordCache
 from service.event_path.catalogue import Catalogue
 from service.ports import StateStore
 
 CHUNK = 5_000
 """Ids read at once when all are read."""
+CACHE_BYTES = 32_000_000
+"""Of each of the four dictionaries of the cache."""
 _NONE: Int = np.empty(0, dtype=np.int64)
 
 
@@ -35,7 +40,9 @@ class NotFinite(ValueError):
 class Writer:
     """Applies log records to a state store. clock of the ticks: the log's time, or what `close_ticks` is told."""
 
-    def __init__(self, store: StateStore, model: TemporalModel, learned: LearnedItems, epoch: int) -> None:
+    def __init__(
+        self, store: StateStore, model: TemporalModel, learned: LearnedItems, epoch: int, overlap: bool = False
+    ) -> None:
         self._store = store
         self._model = model
         self._spec = model.spec
@@ -47,15 +54,35 @@ class Writer:
         self._skipped: dict[int, str] = {}  # of records that cannot be applied: offset and reason
         self._type_codes = {name.encode(): code for code, name in enumerate(self._spec.event_types)}
         self._other = self._spec.type_code(None)
+        self._user_cache = RecordCache[bytes](CACHE_BYTES)
+        self._item_cache = RecordCache[int](CACHE_BYTES)
+        self._committer = ThreadPoolExecutor(1, "commit") if overlap else None
+        self._under_way: Future[None] | None = None
 
     def resume(self) -> None:
         """Reads back from the store what it has in memory: at the start, and after a step of unknown outcome."""
+        if self._under_way is not None:
+            wait([self._under_way])  # whatever became of it, the store knows
+            self._under_way = None
+        self._user_cache.clear()
+        self._item_cache.clear()
         self.position = self._store.position()
         self._items.forget_after(self.position.item_count)
         while (known := len(self._items)) < self.position.item_count:
             self._items.add(self._store.item_ids(known, min(CHUNK, self.position.item_count - known)))
         self._pending = set(self._store.pending().tolist())
         self._skipped = self._store.skipped()
+
+    def settle(self) -> None:
+        """Waits for the commit that is under way. Raises what it failed with; then only `resume` helps."""
+        if self._under_way is not None:
+            under_way, self._under_way = self._under_way, None
+            under_way.result()
+
+    def close(self) -> None:
+        """Waits for the commit that is under way, however it ends."""
+        if self._committer is not None:
+            self._committer.shutdown()
 
     def skip(self, offset: int, reason: str) -> None:
         """Leaves out the record at `offset`, and says so in the commit that passes it."""
@@ -172,25 +199,33 @@ class Writer:
         closing = position.tick > self.position.tick
         opened = set(index[rows["key"] >= max(position.tick, NEVER + 1)].tolist())
         pending = opened if closing else opened - self._pending
-        self._store.commit(
-            Commit(
-                self._epoch,
-                self.position.offset,
-                position,
-                users or {},
-                dict(zip(index.tolist(), pack_items(rows), strict=True)),
-                new,
-                documents or {},
-                texts or {},
-                feed,
-                np.array(sorted(pending), np.uint32),
-                closing,
-                {at: why for at, why in self._skipped.items() if self.position.offset < at <= position.offset},
-                late,
-            )
+        commit = Commit(
+            self._epoch,
+            self.position.offset,
+            position,
+            users or {},
+            dict(zip(index.tolist(), pack_items(rows), strict=True)),
+            new,
+            documents or {},
+            texts or {},
+            feed,
+            np.array(sorted(pending), np.uint32),
+            closing,
+            {at: why for at, why in self._skipped.items() if self.position.offset < at <= position.offset},
+            late,
         )
+        self._send(commit)
         self.position = position
         self._pending = pending if closing else self._pending | pending
+
+    def _send(self, commit: Commit) -> None:
+        self.settle()
+        self._user_cache.put(commit.users)
+        self._item_cache.put(commit.items)
+        if self._committer is None:
+            self._store.commit(commit)
+        else:
+            self._under_way = self._committer.submit(self._store.commit, commit)
 
     def _ended(self, index: Int, rows: Records, tick: int, shown: Int) -> tuple[Int, Float]:
         """(indexes, their vectors visible in `tick`) of the items whose visible vector this step changes.
@@ -220,13 +255,13 @@ class Writer:
         return index, rows, tuple(new)
 
     def _read_items(self, index: Sequence[int]) -> Records:
-        blobs = self._store.items(index) if len(index) else []
+        blobs = self._item_cache.get(index, self._store.items)
         if missing := [i for i, blob in zip(index, blobs, strict=True) if blob is None]:
             raise StateMismatch(f"items {missing[:5]} are registered but have no record: rebuild the state")
         return unpack_items([blob for blob in blobs if blob is not None], self._spec)
 
     def _load_users(self, user_ids: Sequence[bytes]) -> Users:
-        blobs = self._store.users(user_ids)
+        blobs = self._user_cache.get(user_ids, self._store.users)
         fresh = new_users(1, self._spec, self._model.initial_user).tobytes()
         return unpack_users([fresh if blob is None else blob for blob in blobs], self._spec)
 

@@ -57,7 +57,14 @@ class Worker:
 
     def _drain(self, epoch: int) -> None:
         bundle = self.services.bundle
-        writer = Writer(self.services.store, bundle.model, bundle.learned, epoch)
+        writer = Writer(self.services.store, bundle.model, bundle.learned, epoch, overlap=True)
+        try:
+            self._keep_up(writer, epoch)
+        finally:
+            writer.close()
+
+    def _keep_up(self, writer: Writer, epoch: int) -> None:
+        bundle = self.services.bundle
         again = 0.0
         resumed = False
         renewed = time.monotonic()
@@ -84,6 +91,8 @@ class Worker:
         records = self.services.source.read(writer.position.offset, self.settings.batch_size, block_ms=200)
         if len(records):
             apply_records(writer, records)
+        else:
+            writer.settle()
         if self.settings.clock == "wall":
             writer.close_ticks(int(time.time()))
 
