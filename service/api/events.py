@@ -102,11 +102,8 @@ def _to_events(
 
 
 def _to_event(event: EventIn, timestamp: int | None) -> Event:
-    extra = {
-        name: value
-        for name in ("session_id", "request_id", "properties")
-        if (value := getattr(event, name)) is not None
-    }
+    given = {"session_id": event.session_id, "request_id": event.request_id, "properties": event.properties}
+    extra = {name: value for name, value in given.items() if value is not None}
     return Event(
         event.event_id or uuid7(),
         event.user_id,

@@ -24,7 +24,7 @@ def test_help_lists_every_command() -> None:
     assert listed >= {*COMMANDS, *TRAINING}
 
 
-@pytest.mark.parametrize("command", [(name,) for name in COMMANDS] + [("bench", "freshness")])
+@pytest.mark.parametrize("command", [(name,) for name in COMMANDS] + [("bench", "freshness"), ("bench", "ingest")])
 def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
     done = peregrine(*command, "--help")
     assert done.returncode == 0
