@@ -3,8 +3,11 @@
 PeregrineError
 |- ConfigurationError    a setting or a folder is wrong; says which, and what to do
 |  |- BundleError        a bundle that must not be served: hash, spec or tensors are off
-|- StoreUnavailable      Redis/Valkey does not answer, or not in time
+|  |- ArchiveMismatch    the archive is another log's, or the log lacks what the archive has
+|- StoreUnavailable      Redis/Valkey or the archive does not answer, or not in time
 |- LogTrimmed            records that are needed are no longer in the log
+|- ArchiveDamaged        a file of the archive is missing, or is not what was written
+|- SnapshotFailed        the state's server made no durable copy of the state
 |- WriterConflict        this worker must stop
 |  |- LeaseHeld          another worker leads
 |  |- Fenced             a newer epoch has written
@@ -28,12 +31,24 @@ class BundleError(ConfigurationError):
     """A bundle that must not be served."""
 
 
+class ArchiveMismatch(ConfigurationError):
+    """The archive is another log's, or the log lacks what the archive has."""
+
+
 class StoreUnavailable(PeregrineError):
-    """Redis/Valkey does not answer, or not in time."""
+    """Redis/Valkey or the archive does not answer, or not in time."""
 
 
 class LogTrimmed(PeregrineError):
     """Records that are needed are no longer in the log: the archive has them."""
+
+
+class ArchiveDamaged(PeregrineError):
+    """A file of the archive is missing, or is not what was written."""
+
+
+class SnapshotFailed(PeregrineError):
+    """The state's server made no durable copy of the state: it does not allow it, or it did not end well."""
 
 
 class WriterConflict(PeregrineError):

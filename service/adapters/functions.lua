@@ -120,7 +120,7 @@ end
 local function fenced(meta, epoch)
   local current = redis.call('HGET', meta, 'epoch') or '0'
   if current ~= epoch then
-    return {err = 'FENCED the state is written by epoch ' .. current .. ', this writer has epoch ' .. epoch}
+    return {err = 'FENCED epoch ' .. current .. ' writes by now, this writer has epoch ' .. epoch}
   end
 end
 
@@ -172,6 +172,19 @@ local function restart(keys, args)
   return 1
 end
 
+-- Keeper
+
+-- keys: stream, meta. args: epoch, offset of the last record that may go. An entry goes when its last record may.
+local function trim(keys, args)
+  local refusal = fenced(keys[2], args[1])
+  if refusal then return refusal end
+  local offset = redis.call('HGET', keys[2], 'offset') or '0'
+  if tonumber(args[2]) > tonumber(offset) then
+    return {err = 'FENCED the log ends at offset ' .. offset .. ', ' .. args[2] .. ' is not there to be trimmed'}
+  end
+  return redis.call('XTRIM', keys[1], 'MINID', string.format('%d-0', tonumber(args[2]) + 1))
+end
+
 local function register(name, callback, flags)
   redis.register_function{function_name = 'peregrine_@VERSION@_' .. name, callback = callback, flags = flags}
 end
@@ -182,4 +195,5 @@ register('renew', renew, {'no-cluster', 'allow-oom'})
 register('release', release, {'no-cluster', 'allow-oom'})
 register('clear', clear, {'no-cluster', 'allow-oom'})
 register('drop', drop, {'no-cluster', 'allow-oom'})
+register('trim', trim, {'no-cluster', 'allow-oom'})
 register('restart', restart, {'no-cluster', 'allow-oom'})

@@ -22,7 +22,7 @@ from model.spec import ModelSpec
 from service.core.feed_packing import pack_feed, unpack_feed
 from service.core.log_records import LogRecords
 from service.core.types import Append, Appended, Commit, FeedEntry, Position
-from service.errors import Fenced, LeaseHeld
+from service.errors import Fenced, LeaseHeld, LogTrimmed
 from service.ports import FeedLost, UserRead
 
 Clock = Callable[[], float]
@@ -36,11 +36,14 @@ class InMemoryLog:
 
     def __init__(self, clock: Clock = time.time, window: int = 86_400, digests: int = 2_000_000) -> None:
         self.id = uuid4().hex
+        self.begin = 1
+        self.lease: tuple[str, float] | None = None
+        self.epoch = 0
         self.offsets: list[int] = []
         self.timestamps: list[int] = []
         self.payloads: list[bytes] = []
         self.grown = Condition()
-        self._clock = clock
+        self.clock = clock
         self._window = window
         self._digests = digests
         self._seen: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
@@ -54,7 +57,16 @@ class InMemoryLog:
 
     @property
     def end(self) -> int:
-        return self.offsets[-1] if self.offsets else 0
+        return self.begin + len(self.offsets) - 1
+
+    def trim(self, upto: int) -> None:
+        for column in (self.offsets, self.timestamps, self.payloads):
+            del column[: max(0, upto + 1 - self.begin)]
+        self.begin = max(self.begin, upto + 1)
+
+    def holder(self) -> str | None:
+        """Who keeps the log now."""
+        return self.lease[0] if self.lease and self.lease[1] > self.clock() else None
 
     def _append(self, record: Append) -> Appended:
         self._forget()
@@ -65,17 +77,17 @@ class InMemoryLog:
         self.timestamps.append(self._timestamp(record))
         self.payloads.append(record.payload)
         if record.dedupe:
-            self._seen[record.dedupe] = (offset, self._clock())
+            self._seen[record.dedupe] = (offset, self.clock())
         return Appended(offset, duplicate=False)
 
     def _timestamp(self, record: Append) -> int:
         if record.timestamp is not None:
             return record.timestamp
-        self._last_given = max(self._last_given, int(self._clock()))
+        self._last_given = max(self._last_given, int(self.clock()))
         return self._last_given
 
     def _forget(self) -> None:
-        since = self._clock() - self._window
+        since = self.clock() - self._window
         while self._seen:
             digest, (_, seen_at) = next(iter(self._seen.items()))
             if seen_at > since and len(self._seen) <= self._digests:
@@ -109,7 +121,9 @@ class InMemoryEventSource:
         log = self._log
         with log.grown:
             log.grown.wait_for(lambda: log.end > after, timeout=block_ms / 1000)
-            span = slice(after, after + count)
+            if after + 1 < log.begin:
+                raise LogTrimmed(f"the log begins at offset {log.begin}, the record {after + 1} is gone")
+            span = slice(after + 1 - log.begin, after + 1 - log.begin + count)
             return LogRecords.of(log.offsets[span], log.timestamps[span], log.payloads[span])
 
     def end(self) -> int:

@@ -2,9 +2,10 @@
 
     log     <prefix>:log          stream, an entry for the records of one append, its id the <offset>-0 of the last one;
                                   fields t (timestamps), l (lengths), p (payloads), side by side
-            <prefix>:log:meta     hash: offset, time (last one given to a record without), id
+            <prefix>:log:meta     hash: offset, time (last one given to a record without), id, epoch (of the keeper)
             <prefix>:log:recent   list of <offset>:<digest>, oldest first: what bounds the digests
             <prefix>:d:<digest>   offset of the record with this digest, expires
+            <prefix>:keeper       owner of the keeper's lease, expires
     state   <prefix>:meta         hash: the position's fields, epoch, feed (id of its newest entry), late (events)
             <prefix>:offset       the position's offset again, to be read in one MGET with a user
             <prefix>:lease        owner, expires
@@ -42,6 +43,7 @@ class LogKeys:
         self.meta = f"{prefix}:log:meta"
         self.recent = f"{prefix}:log:recent"
         self.dedupe = f"{prefix}:d:"
+        self.keeper = f"{prefix}:keeper"
 
 
 class StateKeys:

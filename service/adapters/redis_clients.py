@@ -45,7 +45,11 @@ class Server:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-class FunctionMissing(StoreUnavailable):
+class CommandRefused(StoreUnavailable):
+    """The server answered a command with an error: it does not know it, does not allow it, or cannot do it now."""
+
+
+class FunctionMissing(CommandRefused):
     """The server does not know our functions (yet, or any more)."""
 
 
@@ -169,7 +173,7 @@ def _translated(name: str) -> Iterator[None]:
             raise LeaseHeld(f"{message} leads") from exc
         if str(exc) == "Function not found":
             raise FunctionMissing(f"{name}: {exc}") from exc
-        raise StoreUnavailable(f"{name}: {exc}") from exc
+        raise CommandRefused(f"{name}: {exc}") from exc
     except (RedisError, OSError) as exc:
         raise StoreUnavailable(f"{name}: {exc or type(exc).__name__}") from exc
 

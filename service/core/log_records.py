@@ -94,11 +94,15 @@ class LogRecords:
 
     def without(self, offsets: Collection[int]) -> LogRecords:
         """Those whose offset is not among `offsets`."""
-        left = ~np.isin(self.offset, list(offsets))
-        if left.all():
+        return self.take(np.flatnonzero(~np.isin(self.offset, list(offsets))))
+
+    def take(self, places: Int) -> LogRecords:
+        """Those at `places`, which ascend."""
+        if len(places) == len(self):
             return self
-        payloads = [payload for payload, stays in zip(self.payloads(), left.tolist(), strict=True) if stays]
-        return LogRecords.of(self.offset[left].tolist(), self.timestamp[left].tolist(), payloads)
+        payloads = self.payloads()
+        left = [payloads[place] for place in places.tolist()]
+        return LogRecords.of(self.offset[places].tolist(), self.timestamp[places].tolist(), left)
 
     def payloads(self) -> list[bytes]:
         return [self.data[start:end] for start, end in pairwise([0, *self.ends.tolist()])]
@@ -207,6 +211,18 @@ def pack_nothing() -> bytes:
 def _pack(kind: int, value: float, type_: str, user: str, item: str, event_id: str, extra: bytes) -> bytes:
     texts = (type_.encode(), user.encode(), item.encode(), event_id.encode(), extra)
     return _HEAD.pack(kind, _VERSION, *map(len, texts), value) + b"".join(texts)
+
+
+def readable(records: LogRecords) -> Int:
+    """Places of the records that `Columns` can read."""
+    try:
+        Columns(records)
+    except UnreadableRecord:
+        if len(records) == 1:
+            return np.empty(0, np.int64)
+        half = len(records) // 2
+        return np.concatenate([readable(records.part(0, half)), half + readable(records.part(half, len(records)))])
+    return np.arange(len(records))
 
 
 def _refuse(bad: NDArray[np.bool_], records: LogRecords, why: str) -> None:

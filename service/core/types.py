@@ -73,6 +73,21 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveFile:
+    """One file of the archive: the records first, first + 1, ..., last of the log. size: bytes; sha256: of those."""
+
+    name: str
+    first: int
+    last: int
+    size: int
+    sha256: str
+
+    @property
+    def rows(self) -> int:
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """Where the state stands. Everything in it is a function of the log up to `offset` and of the bundle, but for
     `tick`, the tick that item vectors are published for (live, the wall clock closes ticks too).

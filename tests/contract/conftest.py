@@ -22,13 +22,15 @@ from service.adapters.in_memory import (
     InMemoryStateReader,
     InMemoryStateStore,
 )
+from service.adapters.in_memory_archive import InMemoryLogKeeper
 from service.adapters.redis_clients import Server
 from service.adapters.redis_feed import RedisItemFeed
+from service.adapters.redis_keeper import RedisLogKeeper
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
 from service.adapters.redis_state import RedisStateReader, RedisStateStore
 from service.core.types import Append
 from service.embedded import EmbeddedValkey
-from service.ports import EventLog, EventSource, ItemFeed, StateReader, StateStore
+from service.ports import EventLog, EventSource, ItemFeed, LogKeeper, StateReader, StateStore
 from tests.process.toy import TOY_SPEC
 
 TIMEOUT = 5.0
@@ -47,11 +49,12 @@ class ManualClock:
 
 @dataclass
 class Log:
-    """Both sides of one log. sleep: lets seconds pass; run_ahead: lets the log's clock give a time that many seconds
+    """All sides of one log. sleep: lets seconds pass; run_ahead: lets the log's clock give a time that many seconds
     ahead, which is returned, and sets it right again."""
 
     events: EventLog
     source: EventSource
+    keeper: LogKeeper
     sleep: Callable[[float], None]
     run_ahead: Callable[[int], int]
 
@@ -122,14 +125,15 @@ def _in_memory_log(**options: int) -> Log:
         clock.now -= seconds
         return log.timestamps[given - 1]
 
-    return Log(InMemoryEventLog(log), InMemoryEventSource(log), sleep, run_ahead)
+    return Log(InMemoryEventLog(log), InMemoryEventSource(log), InMemoryLogKeeper(log), sleep, run_ahead)
 
 
 def _valkey_log(cleanup: AsyncExitStack, server: Server, **options: int) -> Log:
-    events, source = RedisEventLog(server, **options), RedisEventSource(server)
+    events, source, keeper = RedisEventLog(server, **options), RedisEventSource(server), RedisLogKeeper(server)
     raw: Any = redis.Redis.from_url(server.url)
     cleanup.push_async_callback(events.aclose)
     cleanup.callback(source.close)
+    cleanup.callback(keeper.close)
     cleanup.callback(raw.close)
 
     def run_ahead(seconds: int) -> int:
@@ -137,7 +141,7 @@ def _valkey_log(cleanup: AsyncExitStack, server: Server, **options: int) -> Log:
         raw.hset(f"{server.prefix}:log:meta", "time", given)
         return given
 
-    return Log(events, source, time.sleep, run_ahead)
+    return Log(events, source, keeper, time.sleep, run_ahead)
 
 
 def _in_memory_state(feed_length: int = 10_000, spec: ModelSpec = TOY_SPEC) -> State:
