@@ -134,7 +134,7 @@ class EventArchive(Protocol):
         ...
 
     def rewrite(self, file: ArchiveFile, erased: Mapping[bytes, int]) -> int:
-        """Puts `core.tombstones` in place of records of erased users; the number of them. Raises Fenced.
+        """Puts nothing in place of the records of erased users (`core.tombstones`); the number of them. Raises Fenced.
 
         erased: by user id (UTF-8), the offset of the erase marker. `files` names a changed file otherwise from now on.
         """

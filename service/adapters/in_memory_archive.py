@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import RLock
 
-import numpy as np
-
 from service.adapters.in_memory import InMemoryLog, InMemoryState
 from service.core.log_records import LogRecords
 from service.core.tombstones import tombstones
@@ -127,10 +125,8 @@ class InMemoryArchive:
         with self._store.lock:
             self._check_claim()
             at = self.files().index(file)
-            before = self._store.parts[at]
-            after = tombstones(before, erased)
-            self._store.parts[at] = after
-            return int(np.sum([a != b for a, b in zip(after.payloads(), before.payloads(), strict=True)]))
+            self._store.parts[at], changed = tombstones(self._store.parts[at], erased)
+            return changed
 
     def _check_claim(self) -> None:
         if self._revision != self._store.revision:

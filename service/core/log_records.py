@@ -44,6 +44,8 @@ _HEADS = np.dtype(
     ]
 )
 _VERSION = 2
+HEAD_SIZE = _HEAD.size
+"""Bytes of a payload before its parts."""
 _CATALOGUE = struct.Struct("<qI")  # available_from, length of document
 _FROM_FIRST_EVENT = 2**62
 
@@ -206,6 +208,20 @@ def pack_switch(switch: Switch) -> bytes:
 def pack_nothing() -> bytes:
     """What stands in place of an erased record."""
     return _pack(NOTHING, 0.0, "", "", "", "", b"")
+
+
+def pack_unreadable(payload: bytes) -> bytes:
+    """A payload that no release may apply, inside one that can be read."""
+    return _pack(NOTHING, 0.0, "", "", "", "", payload)
+
+
+def pack_heads(kind: NDArray[np.uint8], value: NDArray[np.float32], lengths: Int) -> bytes:
+    """What stands before the parts of n records, HEAD_SIZE bytes each. lengths: (n, 5), of PARTS."""
+    heads = np.zeros(len(kind), _HEADS)
+    heads["kind"], heads["version"], heads["value"] = kind, _VERSION, value
+    for part, name in enumerate(PARTS):
+        heads[name] = lengths[:, part]
+    return heads.tobytes()
 
 
 def _pack(kind: int, value: float, type_: str, user: str, item: str, event_id: str, extra: bytes) -> bytes:
