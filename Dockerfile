@@ -1,8 +1,8 @@
-# The serving image: api and worker, without torch. Any Debian-like base with Python >= 3.11 and venv will do.
+# The serving image: api, worker and keeper, without torch. Any Debian-like base with Python >= 3.11 and venv will do.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS builder
-ARG EXTRAS=text
+ARG EXTRAS=text,archive
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /opt/peregrine
 WORKDIR /src

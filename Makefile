@@ -57,5 +57,5 @@ $(VENV)/.stamp-train: pyproject.toml | $(VENV)/.stamp-venv
 
 $(VENV)/.stamp-dev: pyproject.toml | $(VENV)/.stamp-venv
 	@$(PIP) install $(TORCH) >&2
-	@$(PIP) install --editable '.[embedded,demo,text,train,dev]' >&2
+	@$(PIP) install --editable '.[embedded,demo,text,archive,train,dev]' >&2
 	@touch $@ $(VENV)/.stamp-demo $(VENV)/.stamp-train

@@ -117,6 +117,14 @@ def worker() -> None:
     run("worker")
 
 
+@app.command()
+def keeper() -> None:
+    """Run the keeper, which copies the log to the archive and trims it."""
+    from service.processes.child import run
+
+    run("keeper")
+
+
 @app.command("import")
 def import_data(
     data: Data,

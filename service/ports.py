@@ -26,8 +26,8 @@ __all__ = [
     "ItemFeed",
     "ItemIndex",
     "LogKeeper",
+    "Snapshots",
     "StateReader",
-    "StateSnapshots",
     "StateStore",
     "TemporalModel",
     "TextEmbedder",
@@ -141,11 +141,11 @@ class EventArchive(Protocol):
         ...
 
 
-class StateSnapshots(Protocol):
-    """The durable copies of the state that its server makes."""
+class Snapshots(Protocol):
+    """The durable copies that a server makes of all it holds."""
 
-    def begin(self) -> Position:
-        """Starts a copy and returns a position that it covers. Raises SnapshotFailed if it cannot be started."""
+    def begin(self) -> None:
+        """Starts a copy, of everything written before this call. Raises SnapshotFailed if that cannot be done."""
         ...
 
     def ended(self) -> bool:

@@ -11,11 +11,13 @@ from service.adapters.bundle import NO_BUNDLE, Bundle, load_bundle, no_bundle
 from service.adapters.exact_index import ExactIndex
 from service.adapters.redis_clients import Server, check_server
 from service.adapters.redis_feed import RedisItemFeed
+from service.adapters.redis_keeper import RedisLogKeeper, RedisSnapshots
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
 from service.adapters.redis_state import RedisStateReader, RedisStateStore
 from service.api.services import ApiServices
-from service.errors import StoreUnavailable
-from service.ports import EventSource, StateStore, TextEmbedder
+from service.errors import ConfigurationError, StoreUnavailable
+from service.event_path import ArchivedSource
+from service.ports import EventArchive, EventSource, LogKeeper, Snapshots, StateStore, TextEmbedder
 from service.replica import Replica
 from service.settings import Settings
 
@@ -32,6 +34,17 @@ class WorkerServices:
     source: EventSource
     store: StateStore
     bundle: Bundle
+
+
+@dataclass(frozen=True)
+class KeeperServices:
+    """What the keeper is given. source: the log alone; snapshots: of the state's server."""
+
+    source: EventSource
+    log: LogKeeper
+    store: StateStore
+    snapshots: Snapshots
+    archive: EventArchive | None
 
 
 def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
@@ -68,11 +81,38 @@ def build_worker(settings: Settings, bundle: Bundle | None = None) -> WorkerServ
     """The same for the worker."""
     log_server, state_server = _servers(settings)
     patient = replace(state_server, timeout=max(COMMIT_TIMEOUT, settings.state_timeout))
+    source: EventSource = RedisEventSource(log_server)
+    if (archive := open_archive(settings)) is not None:
+        source = ArchivedSource(archive, source)
     return WorkerServices(
-        RedisEventSource(log_server),
+        source,
         RedisStateStore(patient, feed_length=settings.feed_length),
         bundle or read_bundle(settings),
     )
+
+
+def build_keeper(settings: Settings) -> KeeperServices:
+    """The same for the keeper."""
+    log_server, state_server = _servers(settings)
+    return KeeperServices(
+        RedisEventSource(log_server),
+        RedisLogKeeper(log_server),
+        RedisStateStore(state_server),
+        RedisSnapshots(state_server),
+        open_archive(settings),
+    )
+
+
+def open_archive(settings: Settings) -> EventArchive | None:
+    """None if the settings name none. Raises ConfigurationError for one that cannot be reached at all."""
+    if settings.archive_url is None:
+        return None
+    try:
+        from service.adapters.archive_folder import open_folder
+        from service.adapters.parquet_archive import ParquetArchive
+    except ModuleNotFoundError as exc:
+        raise ConfigurationError(f'the archive needs {exc.name}: pip install "peregrine-recsys[archive]"') from exc
+    return ParquetArchive(open_folder(settings.archive_url))
 
 
 def _servers(settings: Settings) -> tuple[Server, Server]:

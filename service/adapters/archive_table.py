@@ -47,6 +47,8 @@ SCHEMA = pa.schema(
         ("value", pa.float32()),
     ]
 )
+_NAMES = np.array([KINDS.get(kind) for kind in range(256)], object)  # by kind
+_KINDS = np.array(list(KINDS), np.uint8)
 _PARTS = ("type", "user_id", "item_id", "event_id", "extra")  # in the order of a payload
 
 
@@ -73,8 +75,8 @@ def from_parquet(content: bytes) -> LogRecords:
 
 def _joined(table: Any, parts: list[Any]) -> Any:
     """Payloads: head and parts, one after the other."""
-    names = {name: kind for kind, name in KINDS.items()}
-    kinds = np.array([names.get(name, NOTHING) for name in table["kind"].to_pylist()], np.uint8)
+    places = pc.index_in(table["kind"], pa.array(_NAMES[_KINDS])).fill_null(0).to_numpy()
+    kinds = _KINDS[places]
     lengths = np.stack([pc.binary_length(part).to_numpy() for part in parts], axis=1)
     heads = pack_heads(kinds, table["value"].to_numpy(), lengths)
     head = pa.FixedSizeBinaryArray.from_buffers(pa.binary(HEAD_SIZE), len(kinds), [None, pa.py_buffer(heads)])
@@ -88,14 +90,8 @@ def _bytes(column: Any) -> Any:
 
 
 def _table(records: LogRecords, unreadable: Int) -> Any:
-    payloads = records.payloads()
-    for place in unreadable.tolist():
-        payloads[place] = pack_unreadable(payloads[place])
-    wrapped = (
-        LogRecords.of(records.offset.tolist(), records.timestamp.tolist(), payloads) if len(unreadable) else records
-    )
-    columns = Columns(wrapped)
-    kinds = np.array([KINDS[kind] for kind in columns.kind.tolist()], object)
+    columns = Columns(_wrapped(records, unreadable) if len(unreadable) else records)
+    kinds = _NAMES[columns.kind]
     kinds[unreadable] = None
     values = (
         records.offset,
@@ -110,6 +106,13 @@ def _table(records: LogRecords, unreadable: Int) -> Any:
     )
     arrays = [pa.array(column, field.type) for column, field in zip(values, SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def _wrapped(records: LogRecords, unreadable: Int) -> LogRecords:
+    payloads = records.payloads()
+    for place in unreadable.tolist():
+        payloads[place] = pack_unreadable(payloads[place])
+    return LogRecords.of(records.offset.tolist(), records.timestamp.tolist(), payloads)
 
 
 def _unreadable(records: LogRecords) -> Int:

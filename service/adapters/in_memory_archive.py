@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import RLock
 
-from service.adapters.in_memory import InMemoryLog, InMemoryState
+from service.adapters.in_memory import InMemoryLog
 from service.core.log_records import LogRecords
 from service.core.tombstones import tombstones
-from service.core.types import ArchiveFile, Position
+from service.core.types import ArchiveFile
 from service.errors import ArchiveMismatch, Fenced, LeaseHeld, SnapshotFailed
 
 
@@ -50,23 +50,25 @@ class InMemoryLogKeeper:
             self._log.trim(upto)
 
 
+@dataclass
 class InMemorySnapshots:
-    """`StateSnapshots`. refused: why copies cannot be made, "" while they can; busy: while a copy is not complete."""
+    """`Snapshots`. refusal: why no copy can be made or completed, "" while it can; busy: while one takes its time."""
 
-    def __init__(self, state: InMemoryState) -> None:
-        self._state = state
-        self.refused = ""
-        self.busy = False
+    refusal: str = ""
+    busy: bool = False
+    begun: int = 0
 
-    def begin(self) -> Position:
-        if self.refused:
-            raise SnapshotFailed(self.refused)
-        return self._state.position
+    def begin(self) -> None:
+        self._check()
+        self.begun += 1
 
     def ended(self) -> bool:
-        if self.refused:
-            raise SnapshotFailed(self.refused)
+        self._check()
         return not self.busy
+
+    def _check(self) -> None:
+        if self.refusal:
+            raise SnapshotFailed(self.refusal)
 
 
 @dataclass

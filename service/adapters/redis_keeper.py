@@ -1,13 +1,12 @@
-"""What the keeper does to the servers: it trims the log and has the state copied (`functions.lua` has the trimming)."""
+"""What the keeper does to the servers: it trims the log (`functions.lua`) and has them copy what they hold."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from service.adapters.keys import LogKeys, StateKeys, read_position, unpack_position
+from service.adapters.keys import LogKeys
 from service.adapters.redis_clients import CommandRefused, Server, SyncClient
-from service.core.types import Position
 from service.errors import SnapshotFailed
 
 STEP = 50_000
@@ -59,28 +58,25 @@ _RDB = _Kind("BGSAVE", ("rdb_bgsave_in_progress",), "rdb_last_bgsave_status")
 
 
 class RedisSnapshots:
-    """`StateSnapshots`: a rewrite of the append-only file, or an RDB file where there is none.
+    """`Snapshots`: a rewrite of the append-only file, or an RDB file where there is none.
 
-    Either is started here and seen to end well, on the same run of the server. One that is under way already may be
-    older than the position, so it does not count: the server refuses to start another, and the caller tries again.
+    Either is started here and seen to end well, on the same run of the server. One that is under way already began
+    earlier, so it does not count: the server refuses to start another, and the caller tries again.
     """
 
     def __init__(self, server: Server) -> None:
         self._client = SyncClient(server)
         self._name = server.name
-        self._keys = StateKeys(server.prefix)
         self._run = ""
         self._kind = _RDB
 
-    def begin(self) -> Position:
-        position = unpack_position(self._client.run(*read_position(self._keys)))
+    def begin(self) -> None:
         info = self._client.run("INFO")
         self._run, self._kind = info["run_id"], _AOF if info["aof_enabled"] else _RDB
         try:
             self._client.run(self._kind.command)
         except CommandRefused as exc:
             raise SnapshotFailed(f"{self._kind.command} at {exc}") from exc
-        return position
 
     def ended(self) -> bool:
         info: dict[str, Any] = self._client.run("INFO")

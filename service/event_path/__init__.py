@@ -3,12 +3,14 @@
 accept     what the API appends            catalogue  what the writer knows of all items
 writer     log records into one commit     poison     around what cannot be applied
 leading    whether a state may be written      archived   the log with the archive behind it
+keeping    log into archive, trimming
 """
 
 from service.event_path.accept import accept, accept_items
 from service.event_path.archived import ArchivedSource
+from service.event_path.keeping import Keeping
 from service.event_path.leading import check_state
 from service.event_path.poison import apply_records
 from service.event_path.writer import Writer
 
-__all__ = ["ArchivedSource", "Writer", "accept", "accept_items", "apply_records", "check_state"]
+__all__ = ["ArchivedSource", "Keeping", "Writer", "accept", "accept_items", "apply_records", "check_state"]
