@@ -37,6 +37,8 @@ app = typer.Typer(
 )
 bench = typer.Typer(cls=Commands, help="Measure the running service.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
+archive = typer.Typer(cls=Commands, help="Look after the archive of the log.", no_args_is_help=True)
+app.add_typer(archive, name="archive")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Url = Annotated[
@@ -55,6 +57,10 @@ Prepare = Annotated[
 ]
 DataDir = Annotated[Optional[Path], typer.Option(help="Folder of the embedded Valkey.")]  # noqa: UP045
 Bundle = Annotated[Optional[Path], typer.Option(help="Folder of the exported model.")]  # noqa: UP045
+Archive = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--archive", help="Folder or URL. Default: PEREGRINE_ARCHIVE_URL, or the one in the data folder."),
+]
 Port = Annotated[Optional[int], typer.Option(min=0, max=65_535, help="0 takes a free one.")]  # noqa: UP045
 
 
@@ -202,6 +208,35 @@ def ingest(
     from service.commands.bench_ingest import run
 
     run(events, seconds, entities, as_json)
+
+
+@archive.command()
+def status(archive: Archive = None, as_json: Json = False) -> None:
+    """What the archive holds, and how far it is behind the log."""
+    from service.commands.archive import status
+
+    status(archive, as_json)
+
+
+@archive.command()
+def verify(archive: Archive = None, as_json: Json = False) -> None:
+    """Read every file of the archive; exit code 1 if one is missing or broken."""
+    from service.commands.archive import verify
+
+    if not verify(archive, as_json):
+        raise typer.Exit(1)
+
+
+@archive.command()
+def dataset(
+    out: Annotated[Path, typer.Option(help="Folder to write interactions.parquet and items.parquet to.")],
+    archive: Archive = None,
+    as_json: Json = False,
+) -> None:
+    """Write the archive's events and items as a data set that `train` reads."""
+    from service.commands.archive import dataset
+
+    dataset(out, archive, as_json)
 
 
 @app.command()

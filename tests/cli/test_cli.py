@@ -11,7 +11,20 @@ import pytest
 
 from tests.cli.running import ROOT, assert_one_clear_error, environment, peregrine
 
-COMMANDS = ("demo", "up", "api", "worker", "import", "replay", "recommend", "bench", "doctor", "config")
+COMMANDS = (
+    "demo",
+    "up",
+    "api",
+    "worker",
+    "keeper",
+    "import",
+    "replay",
+    "recommend",
+    "bench",
+    "archive",
+    "doctor",
+    "config",
+)
 TRAINING = ("train", "evaluate", "export")
 NOBODY = "http://127.0.0.1:9"
 """Nothing listens on the discard port."""
@@ -24,7 +37,12 @@ def test_help_lists_every_command() -> None:
     assert listed >= {*COMMANDS, *TRAINING}
 
 
-@pytest.mark.parametrize("command", [(name,) for name in COMMANDS] + [("bench", "freshness"), ("bench", "ingest")])
+@pytest.mark.parametrize(
+    "command",
+    [(name,) for name in COMMANDS]
+    + [("bench", "freshness"), ("bench", "ingest")]
+    + [("archive", name) for name in ("status", "verify", "dataset")],
+)
 def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
     done = peregrine(*command, "--help")
     assert done.returncode == 0

@@ -2,80 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from threading import Thread
 from typing import Any
 
 import pytest
 
-from service.adapters.in_memory import InMemoryEventSource, InMemoryLog, InMemoryState, InMemoryStateStore
-from service.adapters.in_memory_archive import (
-    InMemoryArchive,
-    InMemoryArchiveStore,
-    InMemoryLogKeeper,
-    InMemorySnapshots,
-)
-from service.core.log_records import LogRecords
-from service.core.types import Append, ArchiveFile, Position
-from service.errors import ArchiveMismatch, Fenced, LogTrimmed, StoreUnavailable
-from service.event_path import ArchivedSource, Keeping
+from service.adapters.in_memory import InMemoryEventSource, InMemoryStateStore
+from service.adapters.in_memory_archive import InMemoryArchive, InMemoryArchiveStore, InMemoryLogKeeper
+from service.core.types import ArchiveFile, Position
+from service.errors import ArchiveMismatch, Fenced, LogTrimmed
+from service.event_path import Keeping
 from service.event_path.keeping import PAUSE_SECONDS
-from service.ports import EventArchive
-from service.processes.keeper import Keeper
-from service.settings import load_settings
-from service.wiring import KeeperServices
-
-LENGTH = 100
-
-
-@dataclass
-class Place:
-    """A log, a state and an archive; the state stands where it is told."""
-
-    log: InMemoryLog = field(default_factory=InMemoryLog)
-    state: InMemoryState = field(default_factory=InMemoryState)
-    store: InMemoryArchiveStore = field(default_factory=InMemoryArchiveStore)
-    snapshots: InMemorySnapshots = field(default_factory=InMemorySnapshots)
-    now: float = 0.0
-
-    def keeping(self, archive: EventArchive | None = None, epoch: int | None = None) -> Keeping:
-        source, keeper = InMemoryEventSource(self.log), InMemoryLogKeeper(self.log)
-        found = Keeping(
-            source,
-            keeper,
-            InMemoryStateStore(self.state),
-            self.snapshots,
-            archive or InMemoryArchive(self.store),
-            LENGTH,
-            lambda: self.now,
-        )
-        found.resume(keeper.acquire("keeper", 60_000) if epoch is None else epoch)
-        return found
-
-    def append(self, count: int) -> None:
-        self.log.append([Append(b"p", n) for n in range(count)])
-
-    def apply(self, offset: int) -> None:
-        self.state.position = Position(offset=offset, log_id=self.log.id)
-
-    def archive(self) -> InMemoryArchive:
-        return InMemoryArchive(self.store)
-
-    def archived_source(self) -> ArchivedSource:
-        return ArchivedSource(self.archive(), InMemoryEventSource(self.log))
-
-
-def turns(keeping: Keeping, number: int = 3) -> None:
-    for _ in range(number):
-        keeping.turn()
-
-
-def all_of(source: ArchivedSource, count: int = 33) -> list[int]:
-    offsets: list[int] = []
-    while len(some := source.read(offsets[-1] if offsets else 0, count, 0)):
-        offsets += some.offset.tolist()
-    return offsets
+from tests.paths.keeping import LENGTH, Place, all_of, turns
 
 
 def test_what_is_in_the_log_is_in_the_archive_after_a_turn() -> None:
@@ -300,95 +237,6 @@ def test_a_stalled_keeper_that_wakes_up_changes_nothing() -> None:
         stalled.turn()
     assert place.log.begin == 1
     assert place.archive().end() == 150
-
-
-def test_a_source_with_an_archive_reads_the_log_where_the_log_is_whole() -> None:
-    place = Place()
-    place.append(20)
-    source = ArchivedSource(place.archive(), InMemoryEventSource(place.log))
-    assert source.log_id() == place.log.id
-    assert source.end() == 20
-    assert all_of(source) == list(range(1, 21))
-
-
-@pytest.mark.parametrize("count", [1, 7, 1_000])
-def test_a_source_with_an_archive_goes_from_archive_to_log_and_back(count: int) -> None:
-    place = Place()
-    place.append(90)
-    keeping = place.keeping()
-    for _ in range(3):
-        keeping.turn()
-        place.append(10)
-    place.log.trim(100)
-    source = place.archived_source()
-    for _ in range(2):  # a state that was lost begins again
-        assert all_of(source, count) == list(range(1, 121))
-    keeping.turn()
-    place.append(5)
-    assert source.read(120, 10, 0).offset.tolist() == [121, 122, 123, 124, 125]
-
-
-def test_records_that_are_gone_from_both_are_missed() -> None:
-    place = Place()
-    place.append(20)
-    place.log.trim(10)
-    with pytest.raises(LogTrimmed, match="the archive ends before it"):
-        place.archived_source().read(0, 10, 0)
-
-
-class Flaky(InMemoryArchive):
-    """Its first appends fail, some after they happened."""
-
-    def __init__(self, store: InMemoryArchiveStore) -> None:
-        super().__init__(store)
-        self.failures = [False, True, False, True]
-
-    def append(self, records: LogRecords) -> None:
-        if self.failures and self.failures.pop():
-            super().append(records)
-            raise StoreUnavailable("the archive: lost reply")
-        if self.failures:
-            raise StoreUnavailable("the archive: away")
-        super().append(records)
-
-
-def run_until(keeper: Keeper, condition: Callable[[], bool]) -> None:
-    """Runs a keeper in a thread until the condition holds, then stops it."""
-    thread = Thread(target=keeper.run)
-    thread.start()
-    try:
-        for _ in range(1_000):
-            if condition():
-                break
-            thread.join(0.02)
-        assert condition()
-    finally:
-        keeper.stop.set()
-        thread.join(20)
-    assert not thread.is_alive()
-
-
-def services(place: Place, archive: EventArchive | None) -> KeeperServices:
-    source, keeper = InMemoryEventSource(place.log), InMemoryLogKeeper(place.log)
-    return KeeperServices(source, keeper, InMemoryStateStore(place.state), place.snapshots, archive)
-
-
-def test_the_process_rides_out_an_archive_that_is_away_and_gives_its_lease_back() -> None:
-    place = Place()
-    place.append(150)
-    place.apply(150)
-    settings = load_settings(log_length=LENGTH, keeper_seconds=0.01)
-    run_until(Keeper(services(place, Flaky(place.store)), settings), lambda: place.log.begin == 101)
-    assert place.log.lease is None
-    assert all_of(place.archived_source()) == list(range(1, 151))
-
-
-def test_a_second_process_waits_and_takes_over() -> None:
-    place = Place()
-    settings = load_settings(log_length=LENGTH, keeper_seconds=0.01, lease_seconds=1.0)
-    place.append(10)
-    InMemoryLogKeeper(place.log).acquire("dead", 300)  # was killed: its lease runs out
-    run_until(Keeper(services(place, place.archive()), settings), lambda: place.archive().end() == 10)
 
 
 def test_without_an_archive_nothing_is_trimmed() -> None:
