@@ -21,7 +21,7 @@ from model.process.records import layout
 from model.spec import ModelSpec
 from service.core.feed_packing import pack_feed, unpack_feed
 from service.core.log_records import LogRecords
-from service.core.types import Append, Appended, Commit, FeedEntry, Position
+from service.core.types import Append, Appended, Backlog, Commit, FeedEntry, Position, Totals
 from service.errors import Fenced, LeaseHeld
 from service.ports import FeedLost, UserRead
 
@@ -32,22 +32,37 @@ _POLL_SECONDS = 0.002
 
 
 class InMemoryLog:
-    """Records and the digests that were seen within `window` seconds, at most `digests` of them."""
+    """Records and the digests that were seen within `window` seconds, at most `digests` of them.
 
-    def __init__(self, clock: Clock = time.time, window: int = 86_400, digests: int = 2_000_000) -> None:
+    max_lag: records that may wait to be applied; fullness: what `EventSource.fullness` answers.
+    """
+
+    def __init__(
+        self,
+        clock: Clock = time.time,
+        window: int = 86_400,
+        digests: int = 2_000_000,
+        max_lag: int = 1_000_000,
+    ) -> None:
         self.id = uuid4().hex
         self.offsets: list[int] = []
         self.timestamps: list[int] = []
         self.payloads: list[bytes] = []
         self.grown = Condition()
+        self.applied = 0
+        self.pressure = ""
+        self.fullness = 0.0
         self._clock = clock
         self._window = window
+        self._max_lag = max_lag
         self._digests = digests
         self._seen: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
         self._last_given = 0
 
     def append(self, records: Sequence[Append]) -> list[Appended]:
         with self.grown:
+            if records and (refusal := self.backlog.refusal(self._max_lag)):
+                raise refusal
             answers = [self._append(record) for record in records]
             self.grown.notify_all()
         return answers
@@ -55,6 +70,10 @@ class InMemoryLog:
     @property
     def end(self) -> int:
         return self.offsets[-1] if self.offsets else 0
+
+    @property
+    def backlog(self) -> Backlog:
+        return Backlog(self.end, self.applied, self.pressure)
 
     def _append(self, record: Append) -> Appended:
         self._forget()
@@ -95,6 +114,9 @@ class InMemoryEventLog:
     async def end(self) -> int:
         return self._log.end
 
+    async def backlog(self) -> Backlog:
+        return self._log.backlog
+
 
 class InMemoryEventSource:
     """`EventSource`."""
@@ -115,13 +137,22 @@ class InMemoryEventSource:
     def end(self) -> int:
         return self._log.end
 
+    def report(self, applied: int, pressure: str) -> None:
+        with self._log.grown:
+            self._log.applied, self._log.pressure = applied, pressure
+
+    def fullness(self) -> float:
+        return self._log.fullness
+
 
 @dataclass
 class InMemoryState:
-    """Everything a commit writes. clock: of the lease; feed_length: entries of the item feed that are kept."""
+    """Everything a commit writes. clock: of the lease; feed_length: entries of the item feed that are kept; fullness:
+    what `StateStore.fullness` answers."""
 
     clock: Clock = time.time
     feed_length: int = 2_000
+    fullness: float = 0.0
     position: Position = field(default_factory=Position)
     users: dict[bytes, bytes] = field(default_factory=dict)
     items: dict[int, bytes] = field(default_factory=dict)
@@ -233,6 +264,9 @@ class InMemoryStateStore:
             state.feed_end += 1  # nobody has this entry: all readers reload
             state.position = position
 
+    def fullness(self) -> float:
+        return self._state.fullness
+
     def _check(self, epoch: int) -> None:
         if epoch != self._state.epoch:
             raise Fenced(f"the state is written by epoch {self._state.epoch}, this writer has epoch {epoch}")
@@ -251,6 +285,11 @@ class InMemoryStateReader:
 
     async def position(self) -> Position:
         return self._state.position
+
+    async def totals(self) -> Totals:
+        state = self._state
+        with state.lock:
+            return Totals(state.position.offset, len(state.ids), state.epoch, state.late, len(state.skipped))
 
     async def items(self, index: Sequence[int]) -> list[bytes | None]:
         return self._store.items(index)

@@ -2,12 +2,13 @@
 
 accept     what the API appends            catalogue  what the writer knows of all items
 writer     log records into one commit     poison     around what cannot be applied
-leading    whether a state may be written
+leading    whether a state may be written      pressure   when the log is to take no more
 """
 
 from service.event_path.accept import accept, accept_items
 from service.event_path.leading import check_state
 from service.event_path.poison import apply_records
+from service.event_path.pressure import Reporter
 from service.event_path.writer import Writer
 
-__all__ = ["Writer", "accept", "accept_items", "apply_records", "check_state"]
+__all__ = ["Reporter", "Writer", "accept", "accept_items", "apply_records", "check_state"]
