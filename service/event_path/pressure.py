@@ -5,6 +5,7 @@ appends, rather than that a store takes half of what belongs together or the lag
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -20,9 +21,12 @@ _EVERY = 1.0  # seconds between two reports
 class Reporter:
     """Reports about once a second, and at once when a quarter of `max_lag` has been applied since."""
 
-    def __init__(self, source: EventSource, store: StateStore, max_lag: int) -> None:
+    def __init__(
+        self, source: EventSource, store: StateStore, max_lag: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._source = source
         self._store = store
+        self._clock = clock
         self._step = max(1, max_lag // 4)
         self._applied = 0
         self._pressure = ""
@@ -30,7 +34,7 @@ class Reporter:
 
     def report(self, applied: int) -> None:
         """applied: offset up to which everything is. Raises StoreUnavailable."""
-        now = time.monotonic()
+        now = self._clock()
         if now < self._next and applied - self._applied < self._step:
             return
         pressure = self._find()

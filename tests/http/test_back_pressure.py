@@ -11,9 +11,7 @@ import pytest
 import redis
 
 from service.embedded import EmbeddedValkey
-from service.event_path.pressure import Reporter
 from service.settings import load_settings
-from service.wiring import build_worker
 from tests.http.conftest import Start
 from tests.http.running import DEADLINE, Running, assert_problem, event, toy_bundle
 
@@ -104,19 +102,3 @@ def test_a_log_without_any_room_is_refused_as_back_pressure_too(tmp_path: Path) 
             raw.config_set("maxmemory", 1)
             for answer in writes(service):
                 assert "store is full" in assert_refused(answer)["detail"]
-
-
-def test_the_worker_reports_about_once_a_second_and_at_once_after_a_large_step(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with start(worker=False) as service:
-        services = build_worker(service.settings, toy_bundle())
-        told: list[int] = []
-        clock = [100.0]
-        monkeypatch.setattr("service.event_path.pressure.time.monotonic", lambda: clock[0])
-        monkeypatch.setattr(services.source, "report", lambda applied, pressure: told.append(applied))
-        reporter = Reporter(services.source, services.store, max_lag=400)
-        for seconds, applied in ((0.0, 1), (0.5, 50), (0.9, 101), (1.2, 102), (1.95, 110), (1.95, 111)):
-            clock[0] = 100.0 + seconds
-            reporter.report(applied)
-        assert told == [1, 101, 110]
