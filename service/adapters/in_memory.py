@@ -8,141 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from threading import Condition, RLock
-from uuid import uuid4
+from threading import RLock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.process.records import layout
 from model.spec import ModelSpec
+from service.adapters.in_memory_log import Clock, InMemoryEventLog, InMemoryEventSource, InMemoryLog
 from service.core.feed_packing import pack_feed, unpack_feed
-from service.core.log_records import LogRecords
-from service.core.types import Append, Appended, Backlog, Commit, FeedEntry, Position, Totals
+from service.core.types import Commit, FeedEntry, Position, Totals
 from service.errors import Fenced, LeaseHeld
 from service.ports import FeedLost, UserRead
 
-Clock = Callable[[], float]
-"""Unix seconds."""
+__all__ = [
+    "InMemoryEventLog",
+    "InMemoryEventSource",
+    "InMemoryItemFeed",
+    "InMemoryLog",
+    "InMemoryState",
+    "InMemoryStateReader",
+    "InMemoryStateStore",
+]
 
 _POLL_SECONDS = 0.002
-
-
-class InMemoryLog:
-    """Records and the digests that were seen within `window` seconds, at most `digests` of them.
-
-    max_lag: records that may wait to be applied; fullness: what `EventSource.fullness` answers.
-    """
-
-    def __init__(
-        self,
-        clock: Clock = time.time,
-        window: int = 86_400,
-        digests: int = 2_000_000,
-        max_lag: int = 1_000_000,
-    ) -> None:
-        self.id = uuid4().hex
-        self.offsets: list[int] = []
-        self.timestamps: list[int] = []
-        self.payloads: list[bytes] = []
-        self.grown = Condition()
-        self.applied = 0
-        self.pressure = ""
-        self.fullness = 0.0
-        self._clock = clock
-        self._window = window
-        self._max_lag = max_lag
-        self._digests = digests
-        self._seen: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
-        self._last_given = 0
-
-    def append(self, records: Sequence[Append]) -> list[Appended]:
-        with self.grown:
-            if records and (refusal := self.backlog.refusal(self._max_lag)):
-                raise refusal
-            answers = [self._append(record) for record in records]
-            self.grown.notify_all()
-        return answers
-
-    @property
-    def end(self) -> int:
-        return self.offsets[-1] if self.offsets else 0
-
-    @property
-    def backlog(self) -> Backlog:
-        return Backlog(self.end, self.applied, self.pressure)
-
-    def _append(self, record: Append) -> Appended:
-        self._forget()
-        if record.dedupe in self._seen:
-            return Appended(self._seen[record.dedupe][0], duplicate=True)
-        offset = self.end + 1
-        self.offsets.append(offset)
-        self.timestamps.append(self._timestamp(record))
-        self.payloads.append(record.payload)
-        if record.dedupe:
-            self._seen[record.dedupe] = (offset, self._clock())
-        return Appended(offset, duplicate=False)
-
-    def _timestamp(self, record: Append) -> int:
-        if record.timestamp is not None:
-            return record.timestamp
-        self._last_given = max(self._last_given, int(self._clock()))
-        return self._last_given
-
-    def _forget(self) -> None:
-        since = self._clock() - self._window
-        while self._seen:
-            digest, (_, seen_at) = next(iter(self._seen.items()))
-            if seen_at > since and len(self._seen) <= self._digests:
-                return
-            del self._seen[digest]
-
-
-class InMemoryEventLog:
-    """`EventLog`."""
-
-    def __init__(self, log: InMemoryLog) -> None:
-        self._log = log
-
-    async def append(self, records: Sequence[Append]) -> list[Appended]:
-        return self._log.append(records)
-
-    async def end(self) -> int:
-        return self._log.end
-
-    async def backlog(self) -> Backlog:
-        return self._log.backlog
-
-
-class InMemoryEventSource:
-    """`EventSource`."""
-
-    def __init__(self, log: InMemoryLog) -> None:
-        self._log = log
-
-    def log_id(self) -> str:
-        return self._log.id
-
-    def read(self, after: int, count: int, block_ms: int) -> LogRecords:
-        log = self._log
-        with log.grown:
-            log.grown.wait_for(lambda: log.end > after, timeout=block_ms / 1000)
-            span = slice(after, after + count)
-            return LogRecords.of(log.offsets[span], log.timestamps[span], log.payloads[span])
-
-    def end(self) -> int:
-        return self._log.end
-
-    def report(self, applied: int, pressure: str) -> None:
-        with self._log.grown:
-            self._log.applied, self._log.pressure = applied, pressure
-
-    def fullness(self) -> float:
-        return self._log.fullness
 
 
 @dataclass
