@@ -80,8 +80,8 @@ def test_a_store_that_is_nearly_full_refuses_writes_until_it_has_room_again(tmp_
         settings = load_settings(log_url=stores.log_url, state_url=stores.state_url, clock="event")
         with Running(settings, toy_bundle()) as service:
             service.applied(event("ann", "a"))
-            room = raw.config_get("maxmemory")["maxmemory"]
-            raw.config_set("maxmemory", int(raw.info("memory")["used_memory"] / 0.96))
+            raw.set("ballast", bytes(20_000_000))  # so that connections and the like do not count
+            raw.config_set("maxmemory", int(raw.info("memory")["used_memory"] / 0.97))
             deadline = time.monotonic() + DEADLINE
             while (answer := service.http.post("/v1/events", json=event("ann", "b"))).is_success:
                 assert time.monotonic() < deadline
@@ -90,7 +90,7 @@ def test_a_store_that_is_nearly_full_refuses_writes_until_it_has_room_again(tmp_
             assert answer.headers["retry-after"] == "10"
             assert "store is 9" in service.http.get("/readyz").json()["refusing"]
             assert service.recommend("ann")["strategy"] == "model"
-            raw.config_set("maxmemory", room)
+            raw.delete("ballast")
             until_taken(service, event("ann", "c"))
 
 
