@@ -61,7 +61,7 @@ def test_a_store_that_would_evict_or_forget_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("share", "verdict"), [(0.5, "ok"), (0.88, "note"), (0.97, "fail")])
 def test_the_memory_that_is_left_is_told(tmp_path: Path, share: float, verdict: str) -> None:
     with EmbeddedValkey(tmp_path) as stores, redis.Redis.from_url(stores.state_url) as server:
-        server.set("ballast", bytes(20_000_000))
+        server.setrange("ballast", 20_000_000, "x")
         server.config_set("maxmemory", int(server.info("memory")["used_memory"] / share))
         _, checks = examined(log_url=stores.log_url, state_url=stores.state_url, port="0")
     memory = checks["state store: memory"]

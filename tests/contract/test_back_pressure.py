@@ -100,7 +100,7 @@ async def test_the_share_of_the_memory_limit_is_told_and_a_full_server_is_told_a
     with EmbeddedValkey(tmp_path) as own, redis.Redis.from_url(own.log_url) as raw:
         server = Server(own.log_url, prefix, TIMEOUT)
         log, source, store = RedisEventLog(server), RedisEventSource(server), RedisStateStore(server)
-        raw.set("ballast", bytes(20_000_000))
+        raw.setrange("ballast", 20_000_000, "x")
         raw.config_set("maxmemory", 2 * raw.info("memory")["used_memory"])
         assert 0.4 < source.fullness() < 0.6
         assert 0.4 < store.fullness() < 0.6

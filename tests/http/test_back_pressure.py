@@ -80,7 +80,7 @@ def test_a_store_that_is_nearly_full_refuses_writes_until_it_has_room_again(tmp_
         settings = load_settings(log_url=stores.log_url, state_url=stores.state_url, clock="event")
         with Running(settings, toy_bundle()) as service:
             service.applied(event("ann", "a"))
-            raw.set("ballast", bytes(20_000_000))  # so that connections and the like do not count
+            raw.setrange("ballast", 20_000_000, "x")  # so that connections and the like do not count
             raw.config_set("maxmemory", int(raw.info("memory")["used_memory"] / 0.97))
             deadline = time.monotonic() + DEADLINE
             while (answer := service.http.post("/v1/events", json=event("ann", "b"))).is_success:
