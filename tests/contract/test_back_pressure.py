@@ -95,9 +95,9 @@ async def test_the_totals_add_up_what_commits_said(new_state: NewState) -> None:
 
 
 async def test_the_share_of_the_memory_limit_is_told_and_a_full_server_is_told_apart(
-    tmp_path: Path, prefix: str
+    tmp_path: Path, server_binary: Path | None, prefix: str
 ) -> None:
-    with EmbeddedValkey(tmp_path) as own, redis.Redis.from_url(own.log_url) as raw:
+    with EmbeddedValkey(tmp_path, server_binary) as own, redis.Redis.from_url(own.log_url) as raw:
         server = Server(own.log_url, prefix, TIMEOUT)
         log, source, store = RedisEventLog(server), RedisEventSource(server), RedisStateStore(server)
         raw.setrange("ballast", 20_000_000, "x")

@@ -75,8 +75,10 @@ def until_taken(service: Running, body: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("role", ["log", "state"])
-def test_a_store_that_is_nearly_full_refuses_writes_until_it_has_room_again(tmp_path: Path, role: str) -> None:
-    with EmbeddedValkey(tmp_path) as stores, redis.Redis.from_url(getattr(stores, f"{role}_url")) as raw:
+def test_a_store_that_is_nearly_full_refuses_writes_until_it_has_room_again(
+    tmp_path: Path, server_binary: Path | None, role: str
+) -> None:
+    with EmbeddedValkey(tmp_path, server_binary) as stores, redis.Redis.from_url(getattr(stores, f"{role}_url")) as raw:
         settings = load_settings(log_url=stores.log_url, state_url=stores.state_url, clock="event")
         with Running(settings, toy_bundle()) as service:
             service.applied(event("ann", "a"))
@@ -94,8 +96,8 @@ def test_a_store_that_is_nearly_full_refuses_writes_until_it_has_room_again(tmp_
             until_taken(service, event("ann", "c"))
 
 
-def test_a_log_without_any_room_is_refused_as_back_pressure_too(tmp_path: Path) -> None:
-    with EmbeddedValkey(tmp_path) as stores, redis.Redis.from_url(stores.log_url) as raw:
+def test_a_log_without_any_room_is_refused_as_back_pressure_too(tmp_path: Path, server_binary: Path | None) -> None:
+    with EmbeddedValkey(tmp_path, server_binary) as stores, redis.Redis.from_url(stores.log_url) as raw:
         settings = load_settings(log_url=stores.log_url, state_url=stores.state_url, clock="event")
         with Running(settings, toy_bundle(), worker=False) as service:
             service.post(event())
