@@ -63,6 +63,8 @@ class ProblemBody(BaseModel):
     instance: str
     request_id: str
     errors: list[FieldError] = []
+    lag: int | None = Field(None, description="Back-Pressure: log records that wait to be applied.")
+    limit: int | None = Field(None, description="Back-Pressure: how many may.")
 
 
 class Problem(Exception):
