@@ -5,6 +5,8 @@ PeregrineError
 |  |- BundleError        a bundle that must not be served: hash, spec or tensors are off
 |  |- ArchiveMismatch    the archive is another log's, or the log lacks what the archive has
 |- StoreUnavailable      Redis/Valkey or the archive does not answer, or not in time
+|  |- StoreFull          it has reached its memory limit: it still reads, and writes nothing
+|- BackPressure          the log takes no more for now: too much waits to be applied, or a store is nearly full
 |- LogTrimmed            records that are needed are no longer in the log
 |- ArchiveDamaged        a file of the archive is missing, or is not what was written
 |- SnapshotFailed        the state's server made no durable copy of the state
@@ -37,6 +39,23 @@ class ArchiveMismatch(ConfigurationError):
 
 class StoreUnavailable(PeregrineError):
     """Redis/Valkey or the archive does not answer, or not in time."""
+
+
+class StoreFull(StoreUnavailable):
+    """Redis/Valkey has reached its memory limit: it still reads, and writes nothing."""
+
+
+class BackPressure(PeregrineError):
+    """The log takes no more for now, and took nothing of what was refused.
+
+    lag: records that wait to be applied; limit: how many may; pressure: which store is nearly full, "" if none is.
+    """
+
+    def __init__(self, lag: int, limit: int, pressure: str = "") -> None:
+        self.lag = lag
+        self.limit = limit
+        self.pressure = pressure
+        super().__init__(pressure or f"{lag:,} records wait to be applied, above the limit of {limit:,}")
 
 
 class LogTrimmed(PeregrineError):

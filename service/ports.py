@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from model.process.records import Float, Int, Records
 from model.process.temporal_model import TemporalModel
 from service.core.log_records import LogRecords
-from service.core.types import Append, Appended, Commit, FeedEntry, Position
+from service.core.types import Append, Appended, Backlog, Commit, FeedEntry, Position, Totals
 from service.keeper_ports import EventArchive, LogKeeper, Snapshots
 
 __all__ = [
@@ -45,8 +45,13 @@ class EventLog(Protocol):
         A record whose `dedupe` digest was appended before (24 h or 2 M digests, whichever is first), in an earlier
         call or earlier in this one, is left out and answered with the first one's offset. A record without a
         timestamp takes the log server's time, never below one it gave before.
+
+        Raises BackPressure, and takes nothing, while more records wait to be applied than the log was told to allow,
+        or a store is nearly full; StoreFull if the log has no room at all.
         """
         ...
+
+    async def backlog(self) -> Backlog: ...
 
     async def end(self) -> int:
         """Offset of the newest record, 0 for an empty log."""
@@ -68,6 +73,14 @@ class EventSource(Protocol):
         ...
 
     def end(self) -> int: ...
+
+    def report(self, applied: int, pressure: str) -> None:
+        """Tells those who append where the worker stands (`Backlog`). Writes nothing that is so already."""
+        ...
+
+    def fullness(self) -> float:
+        """Share of the server's memory limit that is taken; 0.0 without a limit."""
+        ...
 
 
 class StateStore(Protocol):
@@ -120,6 +133,10 @@ class StateStore(Protocol):
         """Deletes all users, items and feed entries and starts again at `position`. Raises Fenced."""
         ...
 
+    def fullness(self) -> float:
+        """Share of the server's memory limit that is taken; 0.0 without a limit."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class UserRead:
@@ -136,6 +153,8 @@ class StateReader(Protocol):
     async def user(self, user_id: str) -> UserRead: ...
 
     async def position(self) -> Position: ...
+
+    async def totals(self) -> Totals: ...
 
     async def items(self, index: Sequence[int]) -> list[bytes | None]: ...
 

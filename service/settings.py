@@ -104,6 +104,12 @@ class Settings(BaseSettings):
     keeper_seconds: float = Field(
         5.0, gt=0, le=3_600, description="Seconds the keeper rests when it has nothing left to do."
     )
+    max_lag: int = Field(
+        1_000_000,
+        ge=1,
+        description="Records of the log that may wait to be applied; above, POSTs and PUTs are answered with 503 and "
+        "Retry-After until the worker has caught up. Lists go on.",
+    )
     dedupe_window: int = Field(86_400, ge=60, description="Seconds for which an event_id is remembered.")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line to log.")

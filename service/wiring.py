@@ -54,7 +54,7 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     """
     log_server, state_server = _servers(settings)
     bundle = bundle or read_bundle(settings)
-    event_log = RedisEventLog(log_server, window=settings.dedupe_window)
+    event_log = RedisEventLog(log_server, window=settings.dedupe_window, max_lag=settings.max_lag)
     reader = RedisStateReader(state_server)
     feed = RedisItemFeed(state_server, bundle.model.spec)
     replica = Replica(reader, feed, lambda: ExactIndex(bundle.model), bundle.model.spec, bundle.hash, settings.clock)

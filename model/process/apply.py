@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.process.batch import Events, Items, Users
-from model.process.groups import add_rows, running_max, starts_of
+from model.process.groups import add_rows, places_by, running_max, starts_of
 from model.process.neighbours import add_neighbours
 from model.process.pairs import add_pairs
 from model.process.popularity import add_popularity
@@ -119,8 +119,7 @@ def _apply_tick(
     gap = np.where(items.rows["key"][stale] == NEVER, 0, (tick - items.rows["key"][stale]) * model.spec.item_tick)
     _roll(items.rows, stale, np.full(len(stale), tick), gap, model.update_items, commits.items if commits else None)
 
-    for step in np.unique(moment):
-        here = np.flatnonzero(moment == step)
+    for _, here in places_by(moment):
         opening = here[opens[here]]
         _open_moments(users.rows, events.user[opening], events.timestamp[opening], model, commits)
         _exchange(users.rows, items.rows, events.take(here), encoded[here])

@@ -39,13 +39,25 @@ end
 local NO_DIGEST = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 local NO_TIME = '\0\0\0\0\0\0\0\128'
 
--- keys: stream, meta, recent. args: prefix of digest keys, window in seconds, cap of digests; then of n records, side by
--- side: digests (16 bytes each, or NO_DIGEST), timestamps (8 bytes each, or NO_TIME), lengths of payloads (4 bytes each),
--- payloads. Integers are little-endian. Returns per record its offset, below 0 for a duplicate: minus the first one's.
+-- What waits to be applied, and which store is nearly full, as the worker reports it; an error if that is too much.
+local function overload(meta, limit)
+  local found = redis.call('HMGET', meta, 'offset', 'applied', 'pressure')
+  local lag = math.max(0, tonumber(found[1] or '0') - tonumber(found[2] or '0'))
+  local pressure = found[3] or ''
+  if pressure == '' and lag <= tonumber(limit) then return end
+  return {err = string.format('BACKPRESSURE %d %s %s', lag, limit, pressure)}
+end
+
+-- keys: stream, meta, recent. args: prefix of digest keys, window in seconds, cap of digests, most records that may wait
+-- to be applied; then of n records, side by side: digests (16 bytes each, or NO_DIGEST), timestamps (8 bytes each, or
+-- NO_TIME), lengths of payloads (4 bytes each), payloads. Integers are little-endian. Returns per record its offset,
+-- below 0 for a duplicate: minus the first one's.
 local function append(keys, args)
   local stream, meta, recent = keys[1], keys[2], keys[3]
   local dedupe, window, cap = args[1], args[2], tonumber(args[3])
-  local digests, times, lengths, payloads = args[4], args[5], args[6], args[7]
+  local digests, times, lengths, payloads = args[5], args[6], args[7], args[8]
+  local overloaded = overload(meta, args[4])
+  if overloaded then return overloaded end
   redis.call('LLEN', recent) -- these two fail here, not half way, if the keys hold something else
   redis.call('XLEN', stream)
   local offset = tonumber(redis.call('HGET', meta, 'offset') or '0')
@@ -87,6 +99,16 @@ local function append(keys, args)
   each_chunk('RPUSH', recent, fresh, 1, #fresh)
   forget(recent, dedupe, cap, 2 * #fresh)
   return answer
+end
+
+-- keys: meta. args: offset up to which all is applied, which store is nearly full or ''. Writes only what is not so yet:
+-- in an idle service nothing is flushed.
+local function report(keys, args)
+  local found = redis.call('HMGET', keys[1], 'applied', 'pressure')
+  if found[1] ~= args[1] or (found[2] or '') ~= args[2] then
+    redis.call('HSET', keys[1], 'applied', args[1], 'pressure', args[2])
+  end
+  return 1
 end
 
 -- State
@@ -190,6 +212,7 @@ local function register(name, callback, flags)
 end
 
 register('append', append, {'no-cluster'})
+register('report', report, {'no-cluster', 'allow-oom'})
 register('acquire', acquire, {'no-cluster', 'allow-oom'})
 register('renew', renew, {'no-cluster', 'allow-oom'})
 register('release', release, {'no-cluster', 'allow-oom'})

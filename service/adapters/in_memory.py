@@ -8,134 +8,43 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from threading import Condition, RLock
-from uuid import uuid4
+from threading import RLock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.process.records import layout
 from model.spec import ModelSpec
+from service.adapters.in_memory_log import Clock, InMemoryEventLog, InMemoryEventSource, InMemoryLog
 from service.core.feed_packing import pack_feed, unpack_feed
-from service.core.log_records import LogRecords
-from service.core.types import Append, Appended, Commit, FeedEntry, Position
-from service.errors import Fenced, LeaseHeld, LogTrimmed
+from service.core.types import Commit, FeedEntry, Position, Totals
+from service.errors import Fenced, LeaseHeld
 from service.ports import FeedLost, UserRead
 
-Clock = Callable[[], float]
-"""Unix seconds."""
+__all__ = [
+    "InMemoryEventLog",
+    "InMemoryEventSource",
+    "InMemoryItemFeed",
+    "InMemoryLog",
+    "InMemoryState",
+    "InMemoryStateReader",
+    "InMemoryStateStore",
+]
 
 _POLL_SECONDS = 0.002
 
 
-class InMemoryLog:
-    """Records and the digests that were seen within `window` seconds, at most `digests` of them."""
-
-    def __init__(self, clock: Clock = time.time, window: int = 86_400, digests: int = 2_000_000) -> None:
-        self.id = uuid4().hex
-        self.begin = 1
-        self.lease: tuple[str, float] | None = None
-        self.epoch = 0
-        self.offsets: list[int] = []
-        self.timestamps: list[int] = []
-        self.payloads: list[bytes] = []
-        self.grown = Condition()
-        self.clock = clock
-        self._window = window
-        self._digests = digests
-        self._seen: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
-        self._last_given = 0
-
-    def append(self, records: Sequence[Append]) -> list[Appended]:
-        with self.grown:
-            answers = [self._append(record) for record in records]
-            self.grown.notify_all()
-        return answers
-
-    @property
-    def end(self) -> int:
-        return self.begin + len(self.offsets) - 1
-
-    def trim(self, upto: int) -> None:
-        for column in (self.offsets, self.timestamps, self.payloads):
-            del column[: max(0, upto + 1 - self.begin)]
-        self.begin = max(self.begin, upto + 1)
-
-    def holder(self) -> str | None:
-        """Who keeps the log now."""
-        return self.lease[0] if self.lease and self.lease[1] > self.clock() else None
-
-    def _append(self, record: Append) -> Appended:
-        self._forget()
-        if record.dedupe in self._seen:
-            return Appended(self._seen[record.dedupe][0], duplicate=True)
-        offset = self.end + 1
-        self.offsets.append(offset)
-        self.timestamps.append(self._timestamp(record))
-        self.payloads.append(record.payload)
-        if record.dedupe:
-            self._seen[record.dedupe] = (offset, self.clock())
-        return Appended(offset, duplicate=False)
-
-    def _timestamp(self, record: Append) -> int:
-        if record.timestamp is not None:
-            return record.timestamp
-        self._last_given = max(self._last_given, int(self.clock()))
-        return self._last_given
-
-    def _forget(self) -> None:
-        since = self.clock() - self._window
-        while self._seen:
-            digest, (_, seen_at) = next(iter(self._seen.items()))
-            if seen_at > since and len(self._seen) <= self._digests:
-                return
-            del self._seen[digest]
-
-
-class InMemoryEventLog:
-    """`EventLog`."""
-
-    def __init__(self, log: InMemoryLog) -> None:
-        self._log = log
-
-    async def append(self, records: Sequence[Append]) -> list[Appended]:
-        return self._log.append(records)
-
-    async def end(self) -> int:
-        return self._log.end
-
-
-class InMemoryEventSource:
-    """`EventSource`."""
-
-    def __init__(self, log: InMemoryLog) -> None:
-        self._log = log
-
-    def log_id(self) -> str:
-        return self._log.id
-
-    def read(self, after: int, count: int, block_ms: int) -> LogRecords:
-        log = self._log
-        with log.grown:
-            log.grown.wait_for(lambda: log.end > after, timeout=block_ms / 1000)
-            if after + 1 < log.begin:
-                raise LogTrimmed(f"the log begins at offset {log.begin}, the record {after + 1} is gone")
-            span = slice(after + 1 - log.begin, after + 1 - log.begin + count)
-            return LogRecords.of(log.offsets[span], log.timestamps[span], log.payloads[span])
-
-    def end(self) -> int:
-        return self._log.end
-
-
 @dataclass
 class InMemoryState:
-    """Everything a commit writes. clock: of the lease; feed_length: entries of the item feed that are kept."""
+    """Everything a commit writes. clock: of the lease; feed_length: entries of the item feed that are kept; fullness:
+    what `StateStore.fullness` answers."""
 
     clock: Clock = time.time
     feed_length: int = 2_000
+    fullness: float = 0.0
     position: Position = field(default_factory=Position)
     users: dict[bytes, bytes] = field(default_factory=dict)
     items: dict[int, bytes] = field(default_factory=dict)
@@ -247,6 +156,9 @@ class InMemoryStateStore:
             state.feed_end += 1  # nobody has this entry: all readers reload
             state.position = position
 
+    def fullness(self) -> float:
+        return self._state.fullness
+
     def _check(self, epoch: int) -> None:
         if epoch != self._state.epoch:
             raise Fenced(f"the state is written by epoch {self._state.epoch}, this writer has epoch {epoch}")
@@ -265,6 +177,11 @@ class InMemoryStateReader:
 
     async def position(self) -> Position:
         return self._state.position
+
+    async def totals(self) -> Totals:
+        state = self._state
+        with state.lock:
+            return Totals(state.position.offset, len(state.ids), state.epoch, state.late, len(state.skipped))
 
     async def items(self, index: Sequence[int]) -> list[bytes | None]:
         return self._store.items(index)

@@ -2,7 +2,8 @@
 
     log     <prefix>:log          stream, an entry for the records of one append, its id the <offset>-0 of the last one;
                                   fields t (timestamps), l (lengths), p (payloads), side by side
-            <prefix>:log:meta     hash: offset, time (last one given to a record without), id, epoch (of the keeper)
+            <prefix>:log:meta     hash: offset, time (last one given to a record without), id, epoch (of the keeper),
+                                  applied and pressure (as the worker reported them)
             <prefix>:log:recent   list of <offset>:<digest>, oldest first: what bounds the digests
             <prefix>:d:<digest>   offset of the record with this digest, expires
             <prefix>:keeper       owner of the keeper's lease, expires
@@ -25,7 +26,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from service.core.types import Position
+from service.core.types import Backlog, Position, Totals
 
 RESETTING = "resetting"
 """What the position's bundle reads while a reset is under way: no bundle's hash."""
@@ -102,6 +103,26 @@ def unpack_position(values: Sequence[bytes | None]) -> Position:
         log_id=given.get("log_id", default.log_id),
         bundle=given.get("bundle", default.bundle),
     )
+
+
+def read_backlog(keys: LogKeys) -> tuple[str, ...]:
+    """The command whose answer `unpack_backlog` reads."""
+    return ("HMGET", keys.meta, "offset", "applied", "pressure")
+
+
+def unpack_backlog(values: Sequence[bytes | None]) -> Backlog:
+    end, applied, pressure = values
+    return Backlog(int(end or 0), int(applied or 0), (pressure or b"").decode())
+
+
+def read_totals(keys: StateKeys) -> tuple[str, ...]:
+    """The command whose answer `unpack_totals` reads."""
+    return ("HMGET", keys.meta, "offset", "item_count", "epoch", "late")
+
+
+def unpack_totals(values: Sequence[bytes | None], skipped: int) -> Totals:
+    offset, items, epoch, late = (int(value or 0) for value in values)
+    return Totals(offset, items, epoch, late, skipped)
 
 
 @cache

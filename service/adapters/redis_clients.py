@@ -6,7 +6,7 @@ first start, a server that lost them and a new release alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from service.adapters.keys import function_name, library
-from service.errors import ConfigurationError, Fenced, LeaseHeld, StoreUnavailable
+from service.errors import BackPressure, ConfigurationError, Fenced, LeaseHeld, StoreFull, StoreUnavailable
 
 MAX_BLOCK_MS = 500
 """Longest wait in one blocking read: it adds to the time in which a stopped server is noticed."""
@@ -88,6 +88,10 @@ class SyncClient:
         """Turns foreign errors into ours."""
         return _translated(self._server.name)
 
+    def fullness(self) -> float:
+        """Share of the server's memory limit that is taken; 0.0 without a limit."""
+        return fullness(self.run("INFO", "memory"))
+
     def close(self) -> None:
         self._redis.close()
 
@@ -120,6 +124,13 @@ class AsyncClient:
         await self._redis.aclose()
 
 
+def fullness(info: Mapping[str, Any]) -> float:
+    """The same from what INFO answered. Buffers that the server leaves out of its limit are left out here, too."""
+    if not info["maxmemory"]:
+        return 0.0
+    return float((info["used_memory"] - info["mem_not_counted_for_evict"]) / info["maxmemory"])
+
+
 def check_server(server: Server) -> None:
     """Raises ConfigurationError for a server that cannot keep our promises, StoreUnavailable for none at all."""
     client = SyncClient(server)
@@ -132,7 +143,10 @@ def check_server(server: Server) -> None:
     if info.get("cluster_enabled"):
         raise ConfigurationError(f"{server.name} is a Redis Cluster: commits span keys and need one primary")
     if (policy := info["maxmemory_policy"]) != "noeviction":
-        raise ConfigurationError(f"{server.name} has maxmemory-policy {policy}: state would vanish; set noeviction")
+        raise ConfigurationError(
+            f"{server.name} has maxmemory-policy {policy}, so keys would vanish one by one: `redis-cli config set "
+            "maxmemory-policy noeviction` sets it now, `maxmemory-policy noeviction` in its configuration for good"
+        )
 
 
 def _options(server: Server, blocking: bool) -> dict[str, Any]:
@@ -165,12 +179,17 @@ def _translated(name: str) -> Iterator[None]:
     """Foreign errors into ours; `FENCED ...` and the like come from our functions."""
     try:
         yield
+    except OutOfMemoryError as exc:
+        raise StoreFull(f"{name}: {exc}") from exc
     except ResponseError as exc:
         code, _, message = str(exc).partition(" ")
         if code == "FENCED":
             raise Fenced(message) from exc
         if code == "LEASEHELD":
             raise LeaseHeld(f"{message} leads") from exc
+        if code == "BACKPRESSURE":
+            lag, limit, pressure = message.split(" ", 2)
+            raise BackPressure(int(lag), int(limit), pressure) from exc
         if str(exc) == "Function not found":
             raise FunctionMissing(f"{name}: {exc}") from exc
         raise CommandRefused(f"{name}: {exc}") from exc

@@ -8,10 +8,10 @@ from uuid import uuid4
 import numpy as np
 
 from model.process.records import Int
-from service.adapters.keys import LogKeys
+from service.adapters.keys import LogKeys, read_backlog, unpack_backlog
 from service.adapters.redis_clients import MAX_BLOCK_MS, AsyncClient, Server, SyncClient, Value
 from service.core.log_records import LogRecords
-from service.core.types import Append, Appended
+from service.core.types import Append, Appended, Backlog
 from service.errors import LogTrimmed
 
 _NO_DIGEST = bytes(16)
@@ -22,23 +22,29 @@ _FEWEST, _MOST = 4, 4_096  # entries of the stream in one answer
 class RedisEventLog:
     """`EventLog`. Concurrent appends share a flush: the server flushes once for all that arrived during the last one.
 
-    window: seconds for which a digest is remembered; digests: how many are, at most.
+    window: seconds for which a digest is remembered; digests: how many are, at most; max_lag: records that may wait to
+    be applied.
     """
 
-    def __init__(self, server: Server, window: int = 86_400, digests: int = 2_000_000) -> None:
+    def __init__(
+        self, server: Server, window: int = 86_400, digests: int = 2_000_000, max_lag: int = 1_000_000
+    ) -> None:
         self._client = AsyncClient(server)
         self._keys = LogKeys(server.prefix)
-        self._dedupe: tuple[Value, ...] = (self._keys.dedupe, window, digests)
+        self._limits: tuple[Value, ...] = (self._keys.dedupe, window, digests, max_lag)
 
     async def append(self, records: Sequence[Append]) -> list[Appended]:
         if not records:
             return []
         keys = (self._keys.stream, self._keys.meta, self._keys.recent)
-        answer = await self._client.call("append", keys, [*self._dedupe, *_side_by_side(records)])
+        answer = await self._client.call("append", keys, [*self._limits, *_side_by_side(records)])
         return [Appended(abs(offset), offset < 0) for offset in answer]
 
     async def end(self) -> int:
         return int(await self._client.run("HGET", self._keys.meta, "offset") or 0)
+
+    async def backlog(self) -> Backlog:
+        return unpack_backlog(await self._client.run(*read_backlog(self._keys)))
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -91,6 +97,12 @@ class RedisEventSource:
 
     def end(self) -> int:
         return int(self._client.run("HGET", self._keys.meta, "offset") or 0)
+
+    def report(self, applied: int, pressure: str) -> None:
+        self._client.call("report", (self._keys.meta,), (applied, pressure))
+
+    def fullness(self) -> float:
+        return self._client.fullness()
 
     def close(self) -> None:
         self._client.close()

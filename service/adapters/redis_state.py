@@ -8,10 +8,18 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.adapters.keys import RESETTING, StateKeys, pack_position, read_position, unpack_position
+from service.adapters.keys import (
+    RESETTING,
+    StateKeys,
+    pack_position,
+    read_position,
+    read_totals,
+    unpack_position,
+    unpack_totals,
+)
 from service.adapters.redis_clients import AsyncClient, Server, SyncClient, Value
 from service.adapters.redis_commit import Commits
-from service.core.types import Commit, Position
+from service.core.types import Commit, Position, Totals
 from service.ports import UserRead
 
 Key = TypeVar("Key", str, bytes, str | bytes)
@@ -84,6 +92,9 @@ class RedisStateStore:
         restart: list[Value] = [epoch, self._feed_length, *pack_position(position)]
         self._client.call("restart", (keys.meta, keys.offset, keys.feed), restart)
 
+    def fullness(self) -> float:
+        return self._client.fullness()
+
     def _scan(self) -> Iterator[list[bytes]]:
         cursor = 0
         while True:
@@ -113,6 +124,10 @@ class RedisStateReader:
 
     async def position(self) -> Position:
         return unpack_position(await self._client.run(*read_position(self._keys)))
+
+    async def totals(self) -> Totals:
+        counted = await self._client.run(*read_totals(self._keys))
+        return unpack_totals(counted, await self._client.run("HLEN", self._keys.skipped))
 
     async def items(self, index: Sequence[int]) -> list[bytes | None]:
         return await self._get([self._keys.item(at) for at in index])

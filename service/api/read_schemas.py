@@ -153,8 +153,9 @@ class UserAnswer(BaseModel):
 
 
 class Ready(BaseModel):
-    """offset: of the items served; log_end: newest offset in the log; lag: what lies between; tick: number of the item
-    tick that the vectors are visible in, null before the first event."""
+    """offset: of the items served; log_end: newest offset in the log; lag: what lies between; refusing: why no events
+    are taken for now, null when they are; tick: number of the item tick that the vectors are visible in, null before
+    the first event."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -165,6 +166,7 @@ class Ready(BaseModel):
                     "offset": 4711,
                     "log_end": 4711,
                     "lag": 0,
+                    "refusing": None,
                     "tick": 491631,
                     "model": "2026-01-30",
                 }
@@ -177,6 +179,7 @@ class Ready(BaseModel):
     offset: int
     log_end: int
     lag: int
+    refusing: str | None
     tick: int | None
     model: str
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fastapi import Request
 
 from model.process.temporal_model import TemporalModel
+from service.api.counts import Counts
 from service.ports import EventLog, StateReader, TextEmbedder
 from service.replica import Replica
 from service.request_path import Serving
@@ -29,6 +30,7 @@ class ApiServices:
     has_bundle: bool
     embedder: TextEmbedder | None
     close: Callable[[], Awaitable[None]]
+    counts: Counts = field(default_factory=Counts)
     embedding: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while texts are embedded: one thread at a time."""
     draining: bool = False

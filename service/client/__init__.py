@@ -1,5 +1,8 @@
 """The HTTP API as typed Python: `Client` and `AsyncClient`, one method per resource, errors as exceptions.
 
+A request that the service takes nothing of, because too much waits already (`Overloaded`), is sent again for up to
+`patience` seconds, as often as the service asks for.
+
 with Client("http://127.0.0.1:8000") as shop:
     shop.post_events([{"user_id": "u1", "item_id": "shoe", "type": "purchase"}], wait=True)
     shop.recommendations("u1", k=10).items
@@ -7,6 +10,8 @@ with Client("http://127.0.0.1:8000") as shop:
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
@@ -20,12 +25,14 @@ from service.client.errors import (
     ClientError,
     Conflict,
     NotFound,
+    Overloaded,
     ProblemError,
     Refused,
     Unauthorised,
     UnexpectedAnswer,
     Unreachable,
 )
+from service.client.patience import Patience
 
 __all__ = [
     "Accepted",
@@ -35,6 +42,7 @@ __all__ = [
     "ClientError",
     "Conflict",
     "NotFound",
+    "Overloaded",
     "ProblemError",
     "Recommendations",
     "Recommended",
@@ -50,13 +58,18 @@ T = TypeVar("T")
 
 TIMEOUT = httpx.Timeout(connect=2.0, read=30.0, write=10.0, pool=10.0)
 """Seconds. Reading is long because `wait=applied` and large bulks may take that time."""
+PATIENCE = 10.0
+"""Seconds for which an overloaded service is asked again."""
 
 
 class Client:
     """Synchronous client; close it, or use it as a context manager. Raises ClientError."""
 
-    def __init__(self, url: str, api_key: str | None = None, timeout: httpx.Timeout = TIMEOUT) -> None:
+    def __init__(
+        self, url: str, api_key: str | None = None, timeout: httpx.Timeout = TIMEOUT, patience: float = PATIENCE
+    ) -> None:
         self.url = url.rstrip("/")
+        self._patience = patience
         self._http = httpx.Client(base_url=self.url, headers=_headers(api_key), timeout=timeout)
 
     def __enter__(self) -> Self:
@@ -108,6 +121,14 @@ class Client:
         return self._do(calls.get("/version"))
 
     def _do(self, call: Call[T]) -> T:
+        patience = Patience(self._patience)
+        while True:
+            try:
+                return self._once(call)
+            except Overloaded as exc:
+                time.sleep(patience.pause(exc))
+
+    def _once(self, call: Call[T]) -> T:
         try:
             response = self._http.request(
                 call.method, call.path, params=call.params, content=call.content, headers=call.headers
@@ -121,10 +142,16 @@ class AsyncClient:
     """The same for asyncio. Raises ClientError."""
 
     def __init__(
-        self, url: str, api_key: str | None = None, timeout: httpx.Timeout = TIMEOUT, connections: int = 32
+        self,
+        url: str,
+        api_key: str | None = None,
+        timeout: httpx.Timeout = TIMEOUT,
+        connections: int = 32,
+        patience: float = PATIENCE,
     ) -> None:
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         self.url = url.rstrip("/")
+        self._patience = patience
         self._http = httpx.AsyncClient(base_url=self.url, headers=_headers(api_key), timeout=timeout, limits=limits)
 
     async def __aenter__(self) -> Self:
@@ -176,6 +203,14 @@ class AsyncClient:
         return await self._do(calls.get("/version"))
 
     async def _do(self, call: Call[T]) -> T:
+        patience = Patience(self._patience)
+        while True:
+            try:
+                return await self._once(call)
+            except Overloaded as exc:
+                await asyncio.sleep(patience.pause(exc))
+
+    async def _once(self, call: Call[T]) -> T:
         try:
             response = await self._http.request(
                 call.method, call.path, params=call.params, content=call.content, headers=call.headers

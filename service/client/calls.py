@@ -13,7 +13,7 @@ import httpx
 from pydantic import ValidationError
 
 from service.client.answers import Accepted, Answer, Json, Recommendations, Status
-from service.client.errors import PROBLEMS, ProblemError, UnexpectedAnswer
+from service.client.errors import BACK_PRESSURE, PROBLEMS, Overloaded, ProblemError, UnexpectedAnswer
 
 T = TypeVar("T")
 A = TypeVar("A", bound=Answer)
@@ -65,6 +65,8 @@ def _refuse(response: httpx.Response) -> None:
         problem = {"detail": response.text[:200]}
     wait = response.headers.get("retry-after", "")
     kind = PROBLEMS.get(response.status_code, ProblemError)
+    if problem.get("type") == BACK_PRESSURE:
+        kind = Overloaded
     raise kind(response.status_code, problem, float(wait) if wait.isdecimal() else None)
 
 

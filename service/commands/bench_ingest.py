@@ -89,7 +89,8 @@ def _drain(folder: Path, data: Path, events: int) -> dict[str, Any]:
 
 
 async def _fill(server: Server, events: int, progress: Callable[[int], None]) -> None:
-    log, traffic, begin = RedisEventLog(server), Zipf(USERS, ITEMS), int(time.time()) - events // _FILL_RATE - 1
+    log, traffic = RedisEventLog(server, max_lag=events), Zipf(USERS, ITEMS)
+    begin = int(time.time()) - events // _FILL_RATE - 1
     for start in range(0, events, BATCH):
         some = traffic.events(min(BATCH, events - start), begin + start // _FILL_RATE)
         await log.append(accept(some, [True] * len(some)))

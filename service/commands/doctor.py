@@ -130,6 +130,8 @@ def _service(settings: Settings, url: str | None) -> Check:
     if not ready.ok:
         return Check("service", "fail", f"{found}; {ready.body.get('detail')}", "see its log")
     lag = ready.body["lag"]
+    if refusing := ready.body.get("refusing"):
+        return Check("service", "fail", f"{found}; no events are taken: {refusing}", "is the worker running?")
     if lag > settings.batch_size:
         return Check("service", "note", f"{found}; {lag:,} events behind", "is the worker running?")
     return Check("service", "ok", f"{found}; {ready.body['items']:,} items, offset {ready.body['offset']:,}, lag {lag}")

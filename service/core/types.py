@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.process.records import NEVER, Float, Records
+from service.errors import BackPressure
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,40 @@ class ArchiveFile:
     @property
     def rows(self) -> int:
         return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in the log. end: offset of its newest record; applied: the offset the worker last reported, from
+    about a second ago; pressure: which store the worker found nearly full, "" if none.
+    """
+
+    end: int = 0
+    applied: int = 0
+    pressure: str = ""
+
+    @property
+    def lag(self) -> int:
+        """Records that wait to be applied."""
+        return max(0, self.end - self.applied)
+
+    def refusal(self, max_lag: int) -> BackPressure | None:
+        """Why the log takes no more now; None when it does."""
+        if self.pressure or self.lag > max_lag:
+            return BackPressure(self.lag, max_lag, self.pressure)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the state says of all that was applied: offset, items, epoch of its writer, events behind the log's time
+    (late), records that could not be applied (skipped)."""
+
+    offset: int = 0
+    items: int = 0
+    epoch: int = 0
+    late: int = 0
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

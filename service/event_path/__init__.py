@@ -3,7 +3,7 @@
 accept     what the API appends            catalogue  what the writer knows of all items
 writer     log records into one commit     poison     around what cannot be applied
 leading    whether a state may be written      archived   the log with the archive behind it
-keeping    log into archive, trimming
+keeping    log into archive, trimming          pressure   when the log is to take no more
 """
 
 from service.event_path.accept import accept, accept_items
@@ -11,6 +11,7 @@ from service.event_path.archived import ArchivedSource
 from service.event_path.keeping import Keeping
 from service.event_path.leading import check_state
 from service.event_path.poison import apply_records
+from service.event_path.pressure import Reporter
 from service.event_path.writer import Writer
 
-__all__ = ["ArchivedSource", "Keeping", "Writer", "accept", "accept_items", "apply_records", "check_state"]
+__all__ = ["ArchivedSource", "Keeping", "Reporter", "Writer", "accept", "accept_items", "apply_records", "check_state"]

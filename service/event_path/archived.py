@@ -21,6 +21,12 @@ class ArchivedSource:
     def end(self) -> int:
         return self._source.end()
 
+    def report(self, applied: int, pressure: str) -> None:
+        self._source.report(applied, pressure)
+
+    def fullness(self) -> float:
+        return self._source.fullness()
+
     def read(self, after: int, count: int, block_ms: int) -> LogRecords:
         """Raises LogTrimmed if the archive lacks them, too; ArchiveMismatch if it is another log's."""
         if self._behind:

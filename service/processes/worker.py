@@ -13,7 +13,7 @@ from threading import Event as Flag
 import structlog
 
 from service.errors import LeaseHeld, StoreUnavailable
-from service.event_path import Writer, apply_records, check_state
+from service.event_path import Reporter, Writer, apply_records, check_state
 from service.settings import Settings
 from service.wiring import WorkerServices, build_worker
 
@@ -65,6 +65,7 @@ class Worker:
 
     def _keep_up(self, writer: Writer, epoch: int) -> None:
         bundle = self.services.bundle
+        reporter = Reporter(self.services.source, self.services.store, self.settings.max_lag)
         again = 0.0
         resumed = False
         renewed = time.monotonic()
@@ -77,6 +78,7 @@ class Worker:
                     log.info("resumed", offset=writer.position.offset, items=writer.position.item_count)
                     resumed = True
                 self._turn(writer)
+                reporter.report(writer.position.offset)
                 if time.monotonic() - renewed > self.settings.lease_seconds / 3:
                     self.services.store.renew(self.owner, self._lease_ms)
                     renewed = time.monotonic()

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import redis
 
+from service.embedded import EmbeddedValkey
 from tests.cli.running import ROOT, assert_one_clear_error, environment, peregrine
 
 COMMANDS = (
@@ -163,3 +165,11 @@ def test_config_as_json_holds_every_setting() -> None:
     shown = json.loads(done.stdout)
     assert set(shown) == set(Settings.model_fields)
     assert shown["port"] == 8123
+
+
+@pytest.mark.parametrize("process", ["worker", "api"])
+def test_no_process_starts_on_a_store_that_evicts(tmp_path: Path, process: str) -> None:
+    with EmbeddedValkey(tmp_path) as stores, redis.Redis.from_url(stores.state_url) as server:
+        server.config_set("maxmemory-policy", "volatile-lru")
+        done = peregrine(process, log_url=stores.log_url, state_url=stores.state_url, port="0")
+    assert_one_clear_error(done, "volatile-lru", "config set maxmemory-policy noeviction")

@@ -41,8 +41,10 @@ async def test_no_server_is_store_unavailable_on_every_port(url: str, prefix: st
     await assert_all_unavailable(Server(url, prefix))
 
 
-async def test_a_stopped_server_is_store_unavailable_soon_on_every_port(tmp_path: Path, prefix: str) -> None:
-    with EmbeddedValkey(tmp_path) as own:
+async def test_a_stopped_server_is_store_unavailable_soon_on_every_port(
+    tmp_path: Path, server_binary: Path | None, prefix: str
+) -> None:
+    with EmbeddedValkey(tmp_path, server_binary) as own:
         pids = [int((tmp_path / name).read_text()) for name in ("log.pid", "state.pid")]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -57,9 +59,9 @@ async def test_a_stopped_server_is_store_unavailable_soon_on_every_port(tmp_path
 
 
 async def test_connections_that_were_open_when_the_server_stopped_serve_again_afterwards(
-    tmp_path: Path, prefix: str
+    tmp_path: Path, server_binary: Path | None, prefix: str
 ) -> None:
-    with EmbeddedValkey(tmp_path) as own:
+    with EmbeddedValkey(tmp_path, server_binary) as own:
         pid = int((tmp_path / "log.pid").read_text())
         log, source = RedisEventLog(Server(own.log_url, prefix)), RedisEventSource(Server(own.log_url, prefix))
         await log.append([Append(b"before", 1)])
