@@ -16,7 +16,7 @@ from service.adapters.archive_manifest import read_manifest
 from service.adapters.archive_table import from_parquet, to_parquet
 from service.adapters.parquet_archive import ParquetArchive
 from service.core.log_records import LogRecords, pack_nothing
-from service.errors import ArchiveDamaged, ConfigurationError, StoreUnavailable
+from service.errors import ArchiveDamaged, ConfigurationError, Fenced, StoreUnavailable
 from tests.contract.archives import ROWS, all_of, event, records
 from tests.contract.entries import entries_of
 
@@ -189,6 +189,49 @@ def test_a_place_that_cannot_be_written_is_store_unavailable(tmp_path: Path) -> 
 def test_a_url_that_nothing_can_reach_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="nowhere://bucket"):
         open_folder("nowhere://bucket/archive")
+
+
+@pytest.fixture(params=["local", "fsspec"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    return open_folder(str(tmp_path / "new") if request.param == "local" else f"memory://{tmp_path}")
+
+
+def test_a_folder_keeps_files_by_name(folder: Folder) -> None:
+    assert folder.names() == []
+    folder.put("a", b"1")
+    folder.put("a", b"2")
+    folder.create("b", b"3")
+    assert (sorted(folder.names()), folder.get("a"), folder.get("b")) == (["a", "b"], b"2", b"3")
+    folder.remove(["a", "never there"])
+    assert folder.names() == ["b"]
+    with pytest.raises(FileNotFoundError):
+        folder.get("a")
+
+
+def test_a_file_is_created_by_one_only(folder: Folder) -> None:
+    folder.create("a", b"first")
+    with pytest.raises(FileExistsError):
+        folder.create("a", b"second")
+    assert (folder.names(), folder.get("a")) == (["a"], b"first")
+
+
+def test_a_writer_shut_out_at_the_last_moment_changes_nothing(tmp_path: Path) -> None:
+    """Another one claims the archive when the first has written its file, and only the manifest is left to write."""
+    folder = LocalFolder(tmp_path)
+    other = ParquetArchive(folder)
+
+    class Stalled(LocalFolder):
+        def put(self, name: str, content: bytes) -> None:
+            super().put(name, content)
+            other.claim("log-1")
+
+    first = ParquetArchive(Stalled(tmp_path))
+    first.claim("log-1")
+    with pytest.raises(Fenced, match="claimed by another writer"):
+        first.append(records(1, 5))
+    assert other.end() == 0
+    other.append(records(1, 3))
+    assert entries_of(all_of(ParquetArchive(folder))) == entries_of(records(1, 3))
 
 
 def test_urls_and_paths_lead_to_folders(tmp_path: Path) -> None:

@@ -67,19 +67,23 @@ def test_nothing_is_trimmed_before_a_copy_of_the_state_is_complete() -> None:
 
 def test_records_that_the_state_did_not_reach_stay() -> None:
     place = Place()
-    place.append(150)
-    place.apply(30)
+    place.append(400)
     keeping = place.keeping()
+    place.apply(30)
     turns(keeping)
-    assert place.log.begin == 31
-    turns(keeping)
-    assert place.snapshots.begun == 1  # the state has not moved: another copy would not help
-    place.apply(120)
-    turns(keeping)
-    assert place.snapshots.begun == 1  # nor is one made every few seconds
+    assert (place.log.begin, place.snapshots.begun) == (31, 1)
     place.now += PAUSE_SECONDS
     turns(keeping)
-    assert (place.log.begin, place.snapshots.begun) == (101, 2)
+    assert place.snapshots.begun == 1  # the state has not moved: another copy would not help
+    place.apply(60)
+    turns(keeping)
+    assert (place.log.begin, place.snapshots.begun) == (61, 2)
+    place.apply(390)
+    turns(keeping)
+    assert place.snapshots.begun == 2  # not every few seconds
+    place.now += PAUSE_SECONDS
+    turns(keeping)
+    assert (place.log.begin, place.snapshots.begun) == (351, 3)
 
 
 def test_a_copy_covers_what_the_state_held_when_it_began_and_not_what_came_since() -> None:
