@@ -147,7 +147,7 @@ class Replica:
         await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
 
     async def _load(self) -> tuple[Generation, str]:
-        """Fills a fresh index and swaps it in; returns its generation and the feed's cursor from before the first read."""
+        """Fills a fresh index and swaps it in; returns its generation and the feed's cursor before the first read."""
         started = time.perf_counter()
         generation = await self.state.current()
         reader, cursor = generation.reader, await generation.feed.cursor()

@@ -78,12 +78,12 @@ def test_it_follows_a_state_that_was_made_anew() -> None:
 def test_it_serves_what_it_has_while_the_store_is_down_and_catches_up_afterwards() -> None:
     async def run() -> None:
         world = World()
-        world.reader.down = True
+        world.active.down = True
         async with world.replica() as replica:
             await asyncio.sleep(0.05)
             assert replica.reasons == ["state: switched off"]
             assert list(replica.index.ids) == []
-            world.reader.down = False
+            world.active.down = False
             world.post([("ann", "a", 1_000)])
             await until_ready(replica)
             assert_equal_to_the_state(world, replica)
