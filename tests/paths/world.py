@@ -106,7 +106,8 @@ class SwitchedReader:
             raise StoreUnavailable("state: switched off")
 
     async def user(self, user_id: str) -> UserRead:
-        await asyncio.sleep(self._switch.delay)
+        if self._switch.delay:
+            await asyncio.sleep(self._switch.delay)
         self._check()
         return await self._reader.user(user_id)
 
