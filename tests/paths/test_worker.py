@@ -21,7 +21,7 @@ from service.adapters.in_memory import (
 from service.core.log_records import LogRecords
 from service.core.types import Commit
 from service.errors import StateMismatch, StoreUnavailable
-from service.event_path import Lease, Rebuild, accept
+from service.event_path import Catalogue, Lease, Rebuild, accept
 from service.event_path import lease as lease_module
 from service.processes import worker as worker_module
 from service.processes.worker import Worker
@@ -119,6 +119,18 @@ def test_a_standby_holds_the_catalogue_when_it_takes_over() -> None:
         deployment.post(ROWS)
         until(lambda: deployment.applied() and len(standby._items) == len(deployment.first.ids))
         assert standby._items.index == {item.encode(): at for at, item in enumerate(deployment.first.ids)}
+
+
+@pytest.mark.parametrize("held", [[], ["u"], ["u", "v"], ["u", "v", "w"], ["v", "u"], ["x", "y", "z", "u"]])
+def test_whatever_a_catalogue_holds_it_becomes_that_of_the_store_it_follows(held: list[str]) -> None:
+    store, items = InMemoryStateStore(InMemoryState(ids=["u", "v", "w"])), Catalogue()
+    items.add(held)
+    for count in (2, 3, 1):
+        items.follow(store, count)
+        assert items.index == {item.encode(): at for at, item in enumerate(["u", "v", "w"][:count])}
+        assert len(items.hash) == count
+    with pytest.raises(StateMismatch, match="counts 9 items and lists 3"):
+        items.follow(store, 9)
 
 
 def test_a_leader_that_is_stuck_loses_the_lease_and_is_fenced_when_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
