@@ -131,6 +131,21 @@ def keeper() -> None:
     run("keeper")
 
 
+@app.command()
+def rebuild(
+    bundle: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder of the exported model, also of another one than the state was made by."),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Make the state again from archive and log while the old one serves, then switch. Needs room for both."""
+    from service.commands.rebuild import run
+
+    run(bundle, data_dir, as_json)
+
+
 @app.command("import")
 def import_data(
     data: Data,

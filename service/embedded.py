@@ -14,7 +14,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -52,11 +53,11 @@ class EmbeddedValkey:
 
     @property
     def log_url(self) -> str:
-        return f"unix://{quote(str(self._servers[0].socket))}"
+        return _url(self._servers[0].socket)
 
     @property
     def state_url(self) -> str:
-        return f"unix://{quote(str(self._servers[1].socket))}"
+        return _url(self._servers[1].socket)
 
     def __enter__(self) -> Self:
         binary = self._binary or _find_binary()
@@ -86,6 +87,36 @@ class EmbeddedValkey:
         while not self._stopping.wait(_POLL_SECONDS):
             for server in self._servers:
                 server.keep_alive()
+
+
+@contextmanager
+def servers_of(data_dir: Path) -> Iterator[tuple[str, str]]:
+    """URLs of log and state in a data folder: of the servers of whoever uses it now, or of some started for the block.
+
+    Raises ConfigurationError if there is no such folder.
+    """
+    folder = data_dir.absolute()
+    if not (folder / "log").is_dir():
+        raise ConfigurationError(f"{folder} is no data folder of a Peregrine")
+    if _in_use(folder):
+        with _SocketFolder(folder, keep=True) as sockets:
+            yield _url(sockets.path / "log.sock"), _url(sockets.path / "state.sock")
+    else:
+        with EmbeddedValkey(folder) as own:
+            yield own.log_url, own.state_url
+
+
+def _in_use(folder: Path) -> bool:
+    try:
+        with (folder / "lock").open("a", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _url(socket: Path) -> str:
+    return f"unix://{quote(str(socket))}"
 
 
 class _Server:
@@ -240,10 +271,12 @@ class _SocketFolder:
     """Where the sockets are: the data folder, or a short one beside it when the path would be too long for a socket.
 
     A file in the data folder names the short one, so that a later run finds the servers of a crashed one.
+    keep: somebody else uses them, and removes the short one in the end.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, keep: bool = False) -> None:
         self.path = data_dir
+        self._keep = keep
         self._record = data_dir / "sockets"
 
     def __enter__(self) -> Self:
@@ -258,7 +291,7 @@ class _SocketFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.path != self._record.parent:
+        if self.path != self._record.parent and not self._keep:
             shutil.rmtree(self.path, ignore_errors=True)
             self._record.unlink(missing_ok=True)
 

@@ -21,9 +21,12 @@ from service.core.types import Append, Appended, Backlog, Commit, FeedEntry, Pos
 from service.keeper_ports import EventArchive, LogKeeper, Snapshots
 
 __all__ = [
+    "ActiveState",
     "EventArchive",
     "EventLog",
     "EventSource",
+    "Generation",
+    "Generations",
     "ItemFeed",
     "ItemIndex",
     "LogKeeper",
@@ -84,14 +87,22 @@ class EventSource(Protocol):
 
 
 class StateStore(Protocol):
-    """The state as its one writer sees it."""
+    """One generation of the state as its one writer sees it."""
+
+    @property
+    def generation(self) -> int:
+        """Its number."""
+        ...
 
     def acquire(self, owner: str, ttl_ms: int) -> int:
-        """Takes the lease and returns a new epoch, higher than any before. Raises LeaseHeld, naming the holder."""
+        """Takes the lease and returns a new epoch, higher than any before.
+
+        Raises LeaseHeld, naming the holder; Fenced, if this generation is neither active nor to be the next one.
+        """
         ...
 
     def renew(self, owner: str, ttl_ms: int) -> None:
-        """Raises Fenced if the lease is somebody else's by now."""
+        """Raises Fenced if the lease is somebody else's by now, or another generation is active."""
         ...
 
     def release(self, owner: str) -> None:
@@ -101,7 +112,7 @@ class StateStore(Protocol):
     def position(self) -> Position: ...
 
     def skipped(self) -> dict[int, str]:
-        """Reasons by offset of the records of this log that could not be applied. A reset keeps them."""
+        """Reasons by offset of the records of this log that could not be applied. All generations share them."""
         ...
 
     def pending(self) -> NDArray[np.uint32]:
@@ -137,6 +148,31 @@ class StateStore(Protocol):
         """Share of the server's memory limit that is taken; 0.0 without a limit."""
         ...
 
+    def activate(self, epoch: int) -> bool:
+        """Makes this generation, which follows the active one, the active one, at once: the writer of the one before is
+        fenced, and its feed's readers are told. False, and nothing is done, while this one's offset is behind.
+
+        Raises Fenced.
+        """
+        ...
+
+
+class Generations(Protocol):
+    """The generations of the state as writers see them. One is active: it is served and written. The next one can be
+    made beside it, from the log, and take its place."""
+
+    def current(self) -> StateStore:
+        """The active one."""
+        ...
+
+    def next(self) -> StateStore:
+        """The one that follows it: blank, or what a former attempt left."""
+        ...
+
+    def delete_retired(self, grace_seconds: float) -> int:
+        """Deletes those that ceased to be active so long ago; how many. Requests may still read the younger ones."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class UserRead:
@@ -148,9 +184,11 @@ class UserRead:
 
 
 class StateReader(Protocol):
-    """The state as the request path sees it. Never writes."""
+    """One generation of the state as the request path sees it. Never writes."""
 
-    async def user(self, user_id: str) -> UserRead: ...
+    async def user(self, user_id: str) -> UserRead:
+        """Raises StoreUnavailable, too, once this generation was deleted."""
+        ...
 
     async def position(self) -> Position: ...
 
@@ -166,19 +204,41 @@ class StateReader(Protocol):
 
 
 class ItemFeed(Protocol):
-    """The bounded stream of item changes as a replica follows it."""
+    """The bounded stream of one generation's item changes as a replica follows it."""
 
     async def cursor(self) -> str:
         """The place of the newest entry; reading after it gives what is committed from now on."""
         ...
 
     async def read(self, cursor: str, block_ms: int) -> tuple[str, list[FeedEntry]]:
-        """Entries after `cursor`, and the new cursor. Raises FeedLost if `cursor` was trimmed away."""
+        """Entries after `cursor`, and the new cursor. Raises FeedLost if `cursor` was trimmed away, GenerationEnded if
+        another generation is active."""
         ...
 
 
 class FeedLost(Exception):
     """The place in the feed is gone (trimmed, or another server): load the items again."""
+
+
+class GenerationEnded(FeedLost):
+    """Another generation is active by now: load its items, and serve this one's until they are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One generation as the API reads it: users, items and feed that belong together."""
+
+    number: int
+    reader: StateReader
+    feed: ItemFeed
+
+
+class ActiveState(Protocol):
+    """The state as the API sees it."""
+
+    async def current(self) -> Generation:
+        """The generation that is active now."""
+        ...
 
 
 class ItemIndex(Protocol):

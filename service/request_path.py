@@ -22,8 +22,8 @@ from service.core.blobs import unpack_users
 from service.core.log_records import UnreadableRecord
 from service.core.times import format_time
 from service.errors import MomentPassed, StoreUnavailable
-from service.ports import ItemIndex, StateReader
-from service.replica import Replica
+from service.ports import ItemIndex
+from service.replica import Replica, View
 
 log = structlog.get_logger("peregrine.request_path")
 
@@ -67,7 +67,6 @@ class Recommendation:
 class Serving:
     """What the request path works with. has_bundle: whether `model` has learned anything."""
 
-    reader: StateReader
     replica: Replica
     model: TemporalModel
     has_bundle: bool
@@ -92,9 +91,10 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
     if request.min_offset:
         await serving.replica.wait_for(request.min_offset, MIN_OFFSET_WAIT)
         watch.lap("wait")
-    read = await read_user(request.user_id, serving)
+    view = serving.replica.view  # users and items of one generation, though another may become active meanwhile
+    index = view.index
+    read = await read_user(request.user_id, view, serving.model)
     watch.lap("state")
-    index = serving.replica.index
     if read is None:
         return _popular(request, index, None, index.position.offset, watch, "fallback", ("state",))
     users, committed = read
@@ -112,14 +112,14 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
     return _answer(request, index, users, offset, watch, "model", (), found, scores)
 
 
-async def read_user(user_id: str, serving: Serving) -> tuple[Users, int] | None:
+async def read_user(user_id: str, view: View, model: TemporalModel) -> tuple[Users, int] | None:
     """The user's record and pairs, blank if unknown, and the committed offset; None if the state cannot tell."""
-    if serving.replica.mismatch:
+    if view.reader is None:
         return None
     try:
-        read = await serving.reader.user(user_id)
-        blob = read.blob or new_users(1, serving.model.spec, serving.model.initial_user).tobytes()
-        return unpack_users([blob], serving.model.spec), read.committed
+        read = await view.reader.user(user_id)
+        blob = read.blob or new_users(1, model.spec, model.initial_user).tobytes()
+        return unpack_users([blob], model.spec), read.committed
     except (StoreUnavailable, UnreadableRecord) as exc:
         log.warning("state_not_read", reason=str(exc))
         return None

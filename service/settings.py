@@ -88,7 +88,9 @@ class Settings(BaseSettings):
         2_000, ge=1, le=100_000, description="Log records the worker applies in one commit at most."
     )
     lease_seconds: float = Field(
-        10.0, ge=1, description="A worker or keeper that is silent for this long may be replaced."
+        3.0,
+        ge=1,
+        description="A worker or keeper that is silent for this long is replaced by one that stands by.",
     )
     feed_length: int = Field(
         2_000,

@@ -10,14 +10,13 @@ from model.text import SentenceEncoder, has_sentence_encoder
 from service.adapters.bundle import NO_BUNDLE, Bundle, load_bundle, no_bundle
 from service.adapters.exact_index import ExactIndex
 from service.adapters.redis_clients import Server, check_server
-from service.adapters.redis_feed import RedisItemFeed
+from service.adapters.redis_generations import RedisActiveState, RedisGenerations
 from service.adapters.redis_keeper import RedisLogKeeper, RedisSnapshots
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
-from service.adapters.redis_state import RedisStateReader, RedisStateStore
 from service.api.services import ApiServices
 from service.errors import ConfigurationError, StoreUnavailable
 from service.event_path import ArchivedSource
-from service.ports import EventArchive, EventSource, LogKeeper, Snapshots, StateStore, TextEmbedder
+from service.ports import EventArchive, EventSource, Generations, LogKeeper, Snapshots, StateStore, TextEmbedder
 from service.replica import Replica
 from service.settings import Settings
 
@@ -32,8 +31,13 @@ class WorkerServices:
     """What the worker is given."""
 
     source: EventSource
-    store: StateStore
+    generations: Generations
     bundle: Bundle
+
+    @property
+    def store(self) -> StateStore:
+        """Of the generation that is active now."""
+        return self.generations.current()
 
 
 @dataclass(frozen=True)
@@ -55,18 +59,16 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     log_server, state_server = _servers(settings)
     bundle = bundle or read_bundle(settings)
     event_log = RedisEventLog(log_server, window=settings.dedupe_window, max_lag=settings.max_lag)
-    reader = RedisStateReader(state_server)
-    feed = RedisItemFeed(state_server, bundle.model.spec)
-    replica = Replica(reader, feed, lambda: ExactIndex(bundle.model), bundle.model.spec, bundle.hash, settings.clock)
+    state = RedisActiveState(state_server, bundle.model.spec)
+    replica = Replica(state, lambda: ExactIndex(bundle.model), bundle.model.spec, bundle.hash, settings.clock)
 
     async def close() -> None:
-        for connection in (event_log, reader, feed):
+        for connection in (event_log, state):
             await connection.aclose()
 
     return ApiServices(
         settings=settings,
         log=event_log,
-        reader=reader,
         replica=replica,
         model=bundle.model,
         version=bundle.version,
@@ -86,7 +88,7 @@ def build_worker(settings: Settings, bundle: Bundle | None = None) -> WorkerServ
         source = ArchivedSource(archive, source)
     return WorkerServices(
         source,
-        RedisStateStore(patient, feed_length=settings.feed_length),
+        RedisGenerations(patient, feed_length=settings.feed_length),
         bundle or read_bundle(settings),
     )
 

@@ -113,9 +113,19 @@ end
 
 -- State
 
--- keys: lease, meta. args: owner, milliseconds. Returns the new epoch. The clock keeps epochs apart even when the
--- server lost the last second of its memory, and an epoch with it.
+-- A generation is written while it is the active one, or is made while the one before it is.
+local function inactive(active, least, generation)
+  local current = redis.call('GET', active) or '1'
+  if tonumber(current) < tonumber(least) or tonumber(current) > tonumber(generation) then
+    return {err = 'FENCED generation ' .. current .. ' of the state is active; this writer has generation ' .. generation}
+  end
+end
+
+-- keys: lease, meta, active. args: owner, milliseconds, least active generation, own generation. Returns the new epoch.
+-- The clock keeps epochs apart even when the server lost the last second of its memory, and an epoch with it.
 local function acquire(keys, args)
+  local refusal = inactive(keys[3], args[3], args[4])
+  if refusal then return refusal end
   local holder = redis.call('GET', keys[1])
   if holder and holder ~= args[1] then return {err = 'LEASEHELD ' .. holder} end
   local last = tonumber(redis.call('HGET', keys[2], 'epoch') or '0')
@@ -125,8 +135,11 @@ local function acquire(keys, args)
   return epoch
 end
 
--- keys: lease. args: owner, milliseconds. A lease that ran out and that nobody took is taken again.
+-- keys: lease, active. args: owner, milliseconds, least active generation, own generation. A lease that ran out and
+-- that nobody took is taken again.
 local function renew(keys, args)
+  local refusal = inactive(keys[2], args[3], args[4])
+  if refusal then return refusal end
   local holder = redis.call('GET', keys[1])
   if holder and holder ~= args[1] then return {err = 'FENCED ' .. holder .. ' holds the lease by now'} end
   redis.call('SET', keys[1], args[1], 'PX', args[2])
@@ -157,6 +170,22 @@ local function move(meta, offset, args, from)
   redis.call('HSET', meta, 'offset', args[from], 'log_time', args[from + 1], 'tick', args[from + 2],
     'item_count', args[from + 3], 'log_id', args[from + 4], 'bundle', args[from + 5])
   redis.call('SET', offset, args[from])
+end
+
+-- keys: active, retired; meta and offset of the new generation; meta, offset and feed of the old one. args: epoch, numbers
+-- of the new and the old generation, feed's length. Returns 1, or 0 while the new one is behind. The old one's writer is
+-- fenced by an epoch that nobody gets, and the last entry of its feed sends the readers to the new one.
+local function activate(keys, args)
+  local refusal = fenced(keys[3], args[1]) or inactive(keys[1], args[3], args[2])
+  if refusal then return refusal end
+  if redis.call('GET', keys[1]) == args[2] then return 1 end -- the reply to the first call was lost
+  local offset, reached = redis.call('GET', keys[4]) or '0', redis.call('GET', keys[6]) or '0'
+  if tonumber(offset) < tonumber(reached) then return 0 end
+  redis.call('SET', keys[1], args[2])
+  redis.call('HSET', keys[2], args[3], string.format('%d', server_milliseconds()))
+  redis.call('HINCRBY', keys[5], 'epoch', 1)
+  publish(keys[5], keys[7], args[4], 'switched', '')
+  return 1
 end
 
 -- A reset is: clear, drop until nothing is left, restart. In between the bundle reads 'resetting', which is no bundle's
@@ -216,6 +245,7 @@ register('report', report, {'no-cluster', 'allow-oom'})
 register('acquire', acquire, {'no-cluster', 'allow-oom'})
 register('renew', renew, {'no-cluster', 'allow-oom'})
 register('release', release, {'no-cluster', 'allow-oom'})
+register('activate', activate, {'no-cluster', 'allow-oom'})
 register('clear', clear, {'no-cluster', 'allow-oom'})
 register('drop', drop, {'no-cluster', 'allow-oom'})
 register('trim', trim, {'no-cluster', 'allow-oom'})

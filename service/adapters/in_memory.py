@@ -21,12 +21,14 @@ from model.spec import ModelSpec
 from service.adapters.in_memory_log import Clock, InMemoryEventLog, InMemoryEventSource, InMemoryLog
 from service.core.feed_packing import pack_feed, unpack_feed
 from service.core.types import Commit, FeedEntry, Position, Totals
-from service.errors import Fenced, LeaseHeld
-from service.ports import FeedLost, UserRead
+from service.errors import Fenced, LeaseHeld, StoreUnavailable
+from service.ports import FeedLost, Generation, GenerationEnded, UserRead
 
 __all__ = [
+    "InMemoryActiveState",
     "InMemoryEventLog",
     "InMemoryEventSource",
+    "InMemoryGenerations",
     "InMemoryItemFeed",
     "InMemoryLog",
     "InMemoryState",
@@ -39,8 +41,9 @@ _POLL_SECONDS = 0.002
 
 @dataclass
 class InMemoryState:
-    """Everything a commit writes. clock: of the lease; feed_length: entries of the item feed that are kept; fullness:
-    what `StateStore.fullness` answers."""
+    """One generation: everything a commit writes. clock: of the lease; feed_length: entries of the item feed that are
+    kept; lock, skipped: shared by all generations; fullness: what `StateStore.fullness` answers.
+    """
 
     clock: Clock = time.time
     feed_length: int = 2_000
@@ -60,6 +63,8 @@ class InMemoryState:
     epoch: int = 0
     lease: tuple[str, float] | None = None
     lock: RLock = field(default_factory=RLock)
+    number: int = 1
+    deleted: bool = False
 
     def holder(self) -> str | None:
         """Who holds the lease now."""
@@ -71,15 +76,65 @@ class InMemoryState:
         while len(self.feed) > self.feed_length:
             self.feed.popleft()
 
+    def clear(self) -> None:
+        """Deletes all but lease and epoch; readers of the feed notice."""
+        records = (self.users, self.items, self.texts, self.documents, self.ids, self.pending, self.feed)
+        for each in records:
+            each.clear()
+        self.late = 0
+        self.feed_end += 1  # nobody has this entry: all readers reload
+        self.position = Position()
+
+
+class InMemoryGenerations:
+    """`Generations`. first: what the generation that is active at the beginning holds."""
+
+    def __init__(self, first: InMemoryState | None = None) -> None:
+        self.active = first or InMemoryState()
+        self.upcoming: InMemoryState | None = None
+        self.retired: list[tuple[InMemoryState, float]] = []
+        """With the time at which each ceased to be active."""
+
+    def current(self) -> InMemoryStateStore:
+        return InMemoryStateStore(self.active, self)
+
+    def next(self) -> InMemoryStateStore:
+        if self.upcoming is None:
+            shared = {name: getattr(self.active, name) for name in ("clock", "feed_length", "skipped", "lock")}
+            self.upcoming = InMemoryState(number=self.active.number + 1, **shared)
+        return InMemoryStateStore(self.upcoming, self)
+
+    def activate(self, state: InMemoryState) -> None:
+        before, self.active, self.upcoming = self.active, state, None
+        before.epoch = -1  # no writer's
+        before.feed_end += 1  # nobody has this entry: all readers look for the active generation
+        self.retired.append((before, state.clock()))
+
+    def delete_retired(self, grace_seconds: float) -> int:
+        with self.active.lock:
+            due = self.active.clock() - grace_seconds
+            gone = [state for state, since in self.retired if since <= due]
+            self.retired = [(state, since) for state, since in self.retired if since > due]
+            for state in gone:
+                state.deleted = True
+                state.clear()
+        return len(gone)
+
 
 class InMemoryStateStore:
-    """`StateStore`."""
+    """`StateStore`. generations: those that `state` is one of."""
 
-    def __init__(self, state: InMemoryState) -> None:
+    def __init__(self, state: InMemoryState, generations: InMemoryGenerations | None = None) -> None:
         self._state = state
+        self._generations = generations or InMemoryGenerations(state)
+
+    @property
+    def generation(self) -> int:
+        return self._state.number
 
     def acquire(self, owner: str, ttl_ms: int) -> int:
         with self._state.lock:
+            self._check_active()
             if self._state.holder() not in {None, owner}:
                 raise LeaseHeld(f"{self._state.holder()} leads")
             self._state.epoch += 1
@@ -88,9 +143,15 @@ class InMemoryStateStore:
 
     def renew(self, owner: str, ttl_ms: int) -> None:
         with self._state.lock:
+            self._check_active()
             if self._state.holder() not in {None, owner}:
                 raise Fenced(f"{self._state.holder()} holds the lease by now")
             self._state.lease = (owner, self._state.clock() + ttl_ms / 1000)
+
+    def _check_active(self) -> None:
+        generations = self._generations
+        if self._state is not generations.active and self._state is not generations.upcoming:
+            raise Fenced(f"generation {generations.active.number} is active, this writer has {self._state.number}")
 
     def release(self, owner: str) -> None:
         with self._state.lock:
@@ -142,19 +203,20 @@ class InMemoryStateStore:
         state = self._state
         with state.lock:
             self._check(epoch)
-            for records in (
-                state.users,
-                state.items,
-                state.texts,
-                state.documents,
-                state.ids,
-                state.pending,
-                state.feed,
-            ):
-                records.clear()
-            state.late = 0
-            state.feed_end += 1  # nobody has this entry: all readers reload
+            state.clear()
             state.position = position
+
+    def activate(self, epoch: int) -> bool:
+        state, generations = self._state, self._generations
+        with state.lock:
+            self._check(epoch)
+            self._check_active()
+            if state is generations.active:
+                return True
+            if state.position.offset < generations.active.position.offset:
+                return False
+            generations.activate(state)
+        return True
 
     def fullness(self) -> float:
         return self._state.fullness
@@ -173,6 +235,8 @@ class InMemoryStateReader:
 
     async def user(self, user_id: str) -> UserRead:
         with self._state.lock:
+            if self._state.deleted:
+                raise StoreUnavailable(f"generation {self._state.number} of the state is gone")
             return UserRead(self._state.users.get(user_id.encode()), self._state.position.offset)
 
     async def position(self) -> Position:
@@ -193,11 +257,25 @@ class InMemoryStateReader:
         return [self._state.documents.get(item_id) for item_id in item_ids]
 
 
-class InMemoryItemFeed:
-    """`ItemFeed`. A cursor is the number of an entry."""
+class InMemoryActiveState:
+    """`ActiveState`."""
 
-    def __init__(self, state: InMemoryState, spec: ModelSpec) -> None:
+    def __init__(self, generations: InMemoryGenerations, spec: ModelSpec) -> None:
+        self._generations = generations
+        self._spec = spec
+
+    async def current(self) -> Generation:
+        state = self._generations.active
+        feed = InMemoryItemFeed(state, self._spec, self._generations)
+        return Generation(state.number, InMemoryStateReader(state), feed)
+
+
+class InMemoryItemFeed:
+    """`ItemFeed`. A cursor is the number of an entry. generations: those that `state` is one of."""
+
+    def __init__(self, state: InMemoryState, spec: ModelSpec, generations: InMemoryGenerations | None = None) -> None:
         self._state = state
+        self._generations = generations or InMemoryGenerations(state)
         self._counters, self._dim = layout(spec).counters, spec.dim
 
     async def cursor(self) -> str:
@@ -208,6 +286,8 @@ class InMemoryItemFeed:
         while self._state.feed_end == int(cursor) and time.monotonic() < deadline:
             await asyncio.sleep(_POLL_SECONDS)
         with self._state.lock:
+            if self._state is not self._generations.active:
+                raise GenerationEnded(f"generation {self._generations.active.number} of the state is active")
             behind = self._state.feed_end - int(cursor)
             if not 0 <= behind <= len(self._state.feed):
                 raise FeedLost(f"the item feed ends at {self._state.feed_end} and no longer has what follows {cursor}")

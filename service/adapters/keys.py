@@ -7,14 +7,17 @@
             <prefix>:log:recent   list of <offset>:<digest>, oldest first: what bounds the digests
             <prefix>:d:<digest>   offset of the record with this digest, expires
             <prefix>:keeper       owner of the keeper's lease, expires
-    state   <prefix>:meta         hash: the position's fields, epoch, feed (id of its newest entry), late (events)
-            <prefix>:offset       the position's offset again, to be read in one MGET with a user
-            <prefix>:lease        owner, expires
-            <prefix>:ids          list of item ids by catalogue index
-            <prefix>:pending      list of packed indexes: items whose open tick is not published
+    state   <prefix>:active       number of the generation that is served and written; none written yet: 1
+            <prefix>:retired      hash: by number of a generation, when it ceased to be active (milliseconds)
             <prefix>:skipped      hash: reasons by offset of records that could not be applied; belongs to the log
-            <prefix>:feed         stream of item changes, fields previous (id of the entry before), entry
-            <prefix>:u:<user>  :i:<index>  :t:<index>  :c:<item id>     packed users, items, texts; catalogue JSON
+      of a generation, <g> = <prefix>:<number>
+            <g>:meta              hash: the position's fields, epoch, feed (id of its newest entry), late (events)
+            <g>:offset            the position's offset again, to be read in one MGET with a user
+            <g>:lease             owner, expires
+            <g>:ids               list of item ids by catalogue index
+            <g>:pending           list of packed indexes: items whose open tick is not published
+            <g>:feed              stream of item changes, fields previous (id of the entry before), entry
+            <g>:u:<user>  :i:<index>  :t:<index>  :c:<item id>     packed users, items, texts; catalogue JSON
 
 Log and state may share a server and a prefix.
 """
@@ -30,6 +33,8 @@ from service.core.types import Backlog, Position, Totals
 
 RESETTING = "resetting"
 """What the position's bundle reads while a reset is under way: no bundle's hash."""
+FIRST = 1
+"""Number of a deployment's first generation."""
 FEED_START = "0-0"
 """The feed's cursor before its first entry."""
 
@@ -48,32 +53,35 @@ class LogKeys:
 
 
 class StateKeys:
-    """Keys of the state. prefix: letters, digits, `_`, `.` and `-`."""
+    """Keys of one generation of the state, and those that all share. prefix: letters, digits, `_`, `.` and `-`."""
 
-    def __init__(self, prefix: str) -> None:
-        self.meta = f"{prefix}:meta"
-        self.offset = f"{prefix}:offset"
-        self.lease = f"{prefix}:lease"
-        self.ids = f"{prefix}:ids"
-        self.feed = f"{prefix}:feed"
-        self.pending = f"{prefix}:pending"
+    def __init__(self, prefix: str, generation: int = FIRST) -> None:
+        self.active = f"{prefix}:active"
+        self.retired = f"{prefix}:retired"
         self.skipped = f"{prefix}:skipped"
-        self.records_pattern = f"{prefix}:[uitc]:*"
-        self._prefix = prefix
-        self._user = f"{prefix}:u:".encode()
+        self._own = own = f"{prefix}:{generation}"
+        self.meta = f"{own}:meta"
+        self.offset = f"{own}:offset"
+        self.lease = f"{own}:lease"
+        self.ids = f"{own}:ids"
+        self.feed = f"{own}:feed"
+        self.pending = f"{own}:pending"
+        self.records_pattern = f"{own}:[uitc]:*"
+        self.pattern = f"{own}:*"
+        self._user = f"{own}:u:".encode()
 
     def user(self, user_id: bytes) -> bytes:
         """user_id: in UTF-8."""
         return self._user + user_id
 
     def item(self, index: int) -> str:
-        return f"{self._prefix}:i:{index}"
+        return f"{self._own}:i:{index}"
 
     def text(self, index: int) -> str:
-        return f"{self._prefix}:t:{index}"
+        return f"{self._own}:t:{index}"
 
     def document(self, item_id: str) -> str:
-        return f"{self._prefix}:c:{item_id}"
+        return f"{self._own}:c:{item_id}"
 
 
 def read_position(keys: StateKeys) -> tuple[str, ...]:

@@ -77,6 +77,16 @@ class SyncClient:
                 self.run("FUNCTION", "LOAD", library())
             return self.run(*command)
 
+    def scan(self, pattern: str, count: int, *options: Value) -> Iterator[list[bytes]]:
+        """Names of the keys that match, about `count` at a time."""
+        cursor = 0
+        while True:
+            cursor, found = self.run("SCAN", cursor, "MATCH", pattern, "COUNT", count, *options)
+            if found:
+                yield found
+            if cursor == 0:
+                return
+
     def connection(self) -> Any:
         """One connection of the pool, for commands that belong together; to be given back."""
         return self._redis.connection_pool.get_connection()

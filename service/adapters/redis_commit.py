@@ -16,7 +16,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from service.adapters.keys import FEED_START, StateKeys, position_fields
-from service.adapters.redis_clients import Server, SyncClient, Value
+from service.adapters.redis_clients import SyncClient, Value
 from service.core.feed_packing import pack_feed
 from service.core.types import Commit
 from service.errors import Fenced, StoreUnavailable
@@ -28,10 +28,10 @@ CHUNK = 1_000
 class Commits:
     """The transactions of one writer. feed_length: entries of the item feed that are kept (about)."""
 
-    def __init__(self, server: Server, keys: StateKeys, feed_length: int) -> None:
-        self._client = SyncClient(server)
+    def __init__(self, client: SyncClient, keys: StateKeys, feed_length: int) -> None:
+        self._client = client
         self._keys = keys
-        self._feed_length = feed_length
+        self.feed_length = feed_length
         self._seen: list[bytes | None] | None = None  # epoch, offset, feed as watched; None: not watching
         self._connection: Any = None
 
@@ -89,7 +89,7 @@ class Commits:
         yield _packed("SET", keys.offset, commit.position.offset)
         if commit.feed is not None:
             entry = _next_id(feed)
-            limit = ("MAXLEN", "~", self._feed_length)
+            limit = ("MAXLEN", "~", self.feed_length)
             yield _packed("XADD", keys.feed, *limit, entry, "previous", feed, "entry", pack_feed(commit.feed))
             yield _packed("HSET", keys.meta, "feed", entry)
 

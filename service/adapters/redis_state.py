@@ -1,4 +1,4 @@
-"""The state as packed blobs in Redis/Valkey (`keys` has the layout, `functions.lua` the writes)."""
+"""One generation of the state as packed blobs in Redis/Valkey (`keys` has the layout, `functions.lua` the writes)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.adapters.keys import (
+    FIRST,
     RESETTING,
     StateKeys,
     pack_position,
@@ -20,31 +21,56 @@ from service.adapters.keys import (
 from service.adapters.redis_clients import AsyncClient, Server, SyncClient, Value
 from service.adapters.redis_commit import Commits
 from service.core.types import Commit, Position, Totals
+from service.errors import StoreUnavailable
 from service.ports import UserRead
 
 Key = TypeVar("Key", str, bytes, str | bytes)
 
 CHUNK = 1_000
 """Keys, or ids, asked for in one round trip, so that no single answer outlasts the timeout."""
+_UNFOLLOWED = 1
+"""Entries of the item feed of a generation that is being made: nobody follows it yet."""
 
 
 class RedisStateStore:
-    """`StateStore`. feed_length: entries of the item feed that are kept (about; whole blocks are trimmed)."""
+    """`StateStore`. feed_length: entries of the item feed that are kept (about; whole blocks are trimmed).
 
-    def __init__(self, server: Server, feed_length: int = 2_000) -> None:
-        self._client = SyncClient(server)
-        self._keys = StateKeys(server.prefix)
+    generation: its number; active: that of the active one, either this one or the one before; client: to share
+    connections.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        feed_length: int = 2_000,
+        generation: int = FIRST,
+        active: int | None = None,
+        client: SyncClient | None = None,
+    ) -> None:
+        self._client = client or SyncClient(server)
+        self._keys = StateKeys(server.prefix, generation)
+        self._before = StateKeys(server.prefix, generation - 1)
         self._feed_length = feed_length
-        self._commits = Commits(server, self._keys, feed_length)
+        self._generation = generation
+        self._active = generation if active is None else active
+        length = feed_length if self._active == generation else _UNFOLLOWED
+        self._commits = Commits(self._client, self._keys, length)
+
+    @property
+    def generation(self) -> int:
+        return self._generation
 
     def acquire(self, owner: str, ttl_ms: int) -> int:
         self._commits.forget()
-        return int(self._client.call("acquire", (self._keys.lease, self._keys.meta), (owner, ttl_ms)))
+        keys = (self._keys.lease, self._keys.meta, self._keys.active)
+        return int(self._client.call("acquire", keys, (owner, ttl_ms, self._active, self._generation)))
 
     def renew(self, owner: str, ttl_ms: int) -> None:
-        self._client.call("renew", (self._keys.lease,), (owner, ttl_ms))
+        keys = (self._keys.lease, self._keys.active)
+        self._client.call("renew", keys, (owner, ttl_ms, self._active, self._generation))
 
     def release(self, owner: str) -> None:
+        self._commits.close()
         self._client.call("release", (self._keys.lease,), (owner,))
 
     def position(self) -> Position:
@@ -81,6 +107,15 @@ class RedisStateStore:
     def commit(self, commit: Commit) -> None:
         self._commits.commit(commit)
 
+    def activate(self, epoch: int) -> bool:
+        keys, before = self._keys, self._before
+        names = (keys.active, keys.retired, keys.meta, keys.offset, before.meta, before.offset, before.feed)
+        args = (epoch, self._generation, self._generation - 1, self._feed_length)
+        if not self._client.call("activate", names, args):
+            return False
+        self._active, self._commits.feed_length = self._generation, self._feed_length
+        return True
+
     def reset(self, epoch: int, position: Position) -> None:
         """Deletes in bounded steps, each of them fenced. Broken off in the middle, the bundle reads RESETTING."""
         keys = self._keys
@@ -96,15 +131,7 @@ class RedisStateStore:
         return self._client.fullness()
 
     def _scan(self) -> Iterator[list[bytes]]:
-        cursor = 0
-        while True:
-            cursor, found = self._client.run(
-                "SCAN", cursor, "MATCH", self._keys.records_pattern, "COUNT", CHUNK, "TYPE", "string"
-            )
-            if found:
-                yield found
-            if cursor == 0:
-                return
+        return self._client.scan(self._keys.records_pattern, CHUNK, "TYPE", "string")
 
     def close(self) -> None:
         self._commits.close()
@@ -112,14 +139,18 @@ class RedisStateStore:
 
 
 class RedisStateReader:
-    """`StateReader`."""
+    """`StateReader`. generation: its number; client: to share connections."""
 
-    def __init__(self, server: Server) -> None:
-        self._client = AsyncClient(server)
-        self._keys = StateKeys(server.prefix)
+    def __init__(self, server: Server, generation: int = FIRST, client: AsyncClient | None = None) -> None:
+        self._client = client or AsyncClient(server)
+        self._keys = StateKeys(server.prefix, generation)
+        self._generation = generation
 
     async def user(self, user_id: str) -> UserRead:
-        blob, offset = await self._client.run("MGET", self._keys.user(user_id.encode()), self._keys.offset)
+        keys = self._keys
+        blob, offset, active = await self._client.run("MGET", keys.user(user_id.encode()), keys.offset, keys.active)
+        if offset is None and (number := int(active or FIRST)) != self._generation:
+            raise StoreUnavailable(f"generation {self._generation} of the state is gone: {number} is active")
         return UserRead(blob, int(offset or 0))
 
     async def position(self) -> Position:

@@ -22,7 +22,6 @@ class ApiServices:
 
     settings: Settings
     log: EventLog
-    reader: StateReader
     replica: Replica
     model: TemporalModel
     version: str
@@ -37,8 +36,13 @@ class ApiServices:
     """Set on the way down: /readyz says no, so that no new callers come."""
 
     @property
+    def reader(self) -> StateReader:
+        """Of what belongs to the replica's index. Raises StoreUnavailable if there is nothing to read."""
+        return self.replica.reader
+
+    @property
     def serving(self) -> Serving:
-        return Serving(self.reader, self.replica, self.model, self.has_bundle)
+        return Serving(self.replica, self.model, self.has_bundle)
 
 
 def services_of(request: Request) -> ApiServices:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from model.process.records import NEVER, Int
 from service.api.patterns import PLAIN
 from service.api.problems import Problem
 from service.api.read_schemas import UserAnswer, UserQuery
-from service.api.services import ApiServices, services_of
+from service.api.services import services_of
 from service.core.blobs import unpack_users
 from service.core.log_records import UnreadableRecord
 from service.core.times import format_time
 from service.errors import StoreUnavailable
+from service.ports import StateReader
 
 router = APIRouter(tags=["users"])
 
@@ -34,9 +36,8 @@ UserId = Annotated[str, Path(min_length=1, max_length=256, pattern=PLAIN)]
 async def get_user(request: Request, user_id: UserId, query: Annotated[UserQuery, Query()]) -> Response:
     """Counts, recent items and, with `pairs=true`, the whole history of a user with an event; 404 for others."""
     services = services_of(request)
-    if services.replica.mismatch:
-        raise StoreUnavailable("the state was made by another bundle")
-    read = await services.reader.user(user_id)
+    view, reader = services.replica.view, services.reader
+    read = await reader.user(user_id)
     if read.blob is None:
         raise Problem(404, f"user {user_id!r} has no event")
     try:
@@ -44,7 +45,7 @@ async def get_user(request: Request, user_id: UserId, query: Annotated[UserQuery
     except UnreadableRecord as exc:
         raise StoreUnavailable(str(exc)) from exc
     shown = np.unique(np.concatenate([users.pairs["item"], _recent(users)["nb_item"]])).astype(np.int64)
-    names = await _names(shown, services)
+    names = await _names(shown, view.index.ids, reader)
     answer = {"user_id": user_id, **_counts(users), "offset": read.committed}
     answer["neighbours"] = _neighbours(users, names, services.model.spec.event_types)
     if query.pairs:
@@ -52,14 +53,13 @@ async def get_user(request: Request, user_id: UserId, query: Annotated[UserQuery
     return Response(to_json(answer), media_type="application/json")
 
 
-async def _names(index: Int, services: ApiServices) -> dict[int, str]:
-    """Item ids by catalogue index; those that the replica has not met yet are read."""
-    known = services.replica.index.ids
+async def _names(index: Int, known: Sequence[str], reader: StateReader) -> dict[int, str]:
+    """Item ids by catalogue index; those that are not among the `known` ones yet are read."""
     names = {i: known[i] for i in index.tolist() if i < len(known)}
     newest = int(index.max(initial=-1))
     if newest >= len(known):
         start = len(known)
-        names |= dict(enumerate(await services.reader.item_ids(start, newest - start + 1), start))
+        names |= dict(enumerate(await reader.item_ids(start, newest - start + 1), start))
     return names
 
 

@@ -2,16 +2,36 @@
 
 accept     what the API appends            catalogue  what the writer knows of all items
 writer     log records into one commit     poison     around what cannot be applied
-leading    whether a state may be written      archived   the log with the archive behind it
-keeping    log into archive, trimming          pressure   when the log is to take no more
+lease      who may write a generation      leading    whether a state may be written
+rebuild    the state made again            patience   with stores that are away
+archived   the log with the archive behind it
+keeping    log into archive, trimming      pressure   when the log is to take no more
 """
 
 from service.event_path.accept import accept, accept_items
 from service.event_path.archived import ArchivedSource
+from service.event_path.catalogue import Catalogue
 from service.event_path.keeping import Keeping
-from service.event_path.leading import check_state
+from service.event_path.leading import check_log, check_state
+from service.event_path.lease import Lease
+from service.event_path.patience import Patience
 from service.event_path.poison import apply_records
 from service.event_path.pressure import Reporter
+from service.event_path.rebuild import Rebuild
 from service.event_path.writer import Writer
 
-__all__ = ["ArchivedSource", "Keeping", "Reporter", "Writer", "accept", "accept_items", "apply_records", "check_state"]
+__all__ = [
+    "ArchivedSource",
+    "Catalogue",
+    "Keeping",
+    "Lease",
+    "Patience",
+    "Rebuild",
+    "Reporter",
+    "Writer",
+    "accept",
+    "accept_items",
+    "apply_records",
+    "check_log",
+    "check_state",
+]

@@ -8,6 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.process.batch import stable_hash
+from service.errors import StateMismatch
+from service.ports import StateStore
+
+CHUNK = 5_000
+"""Ids read at once when all are read."""
 
 
 class Catalogue:
@@ -34,6 +39,19 @@ class Catalogue:
             self._hash = grown
         self._hash[start:stop] = stable_hash(item_ids)
         self.index.update({item_id.encode(): start + at for at, item_id in enumerate(item_ids)})
+
+    def follow(self, store: StateStore, count: int) -> None:
+        """Becomes the first `count` items of `store`; reads only those that it does not hold yet.
+
+        Raises StateMismatch if the store does not list so many.
+        """
+        self.forget_after(count)
+        if (held := len(self)) and store.item_ids(held - 1, 1) != [next(reversed(self.index)).decode()]:
+            self.forget_after(0)  # the items of another generation, or of one that was made anew
+        while (held := len(self)) < count:
+            if not (found := store.item_ids(held, min(CHUNK, count - held))):
+                raise StateMismatch(f"the state counts {count} items and lists {held}: rebuild it")
+            self.add(found)
 
     def forget_after(self, count: int) -> None:
         """Takes back the indexes from `count` on: they were given in a step that was not committed."""

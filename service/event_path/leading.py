@@ -7,12 +7,9 @@ from service.errors import StateMismatch
 from service.ports import EventSource, StateStore
 
 
-def check_state(store: StateStore, source: EventSource, bundle: str, epoch: int) -> bool:
-    """Prepares the state for a writer with `bundle`; True if it has to be made again from the log.
-
-    Raises StateMismatch for the state of another log, and for a state that is ahead of its log.
-    """
-    position, log_id = store.position(), source.log_id()
+def check_log(position: Position, source: EventSource) -> None:
+    """Raises StateMismatch for the state of another log, and for a state that is ahead of its log."""
+    log_id = source.log_id()
     if position.log_id not in {"", log_id}:
         raise StateMismatch(
             f"the state belongs to log {position.log_id}, PEREGRINE_LOG_URL holds log {log_id}: point both at the same "
@@ -23,7 +20,17 @@ def check_state(store: StateStore, source: EventSource, bundle: str, epoch: int)
             f"the state stands at offset {position.offset}, the log ends at {end}: the log has lost records. Restore "
             "the log from its append-only file, or start again with an empty state"
         )
+
+
+def check_state(store: StateStore, source: EventSource, bundle: str, epoch: int) -> None:
+    """Prepares the state for a writer with `bundle`: a state in which nothing happened yet becomes its own.
+
+    Raises StateMismatch, also for a state that other weights made.
+    """
+    position = store.position()
+    check_log(position, source)
     if position.bundle == bundle:
-        return False
-    store.reset(epoch, Position(log_id=log_id, bundle=bundle))
-    return position.offset > 0
+        return
+    if position.offset > 0:
+        raise StateMismatch(f"the state was made by bundle {position.bundle:.12}, not by {bundle:.12}: rebuild it")
+    store.reset(epoch, Position(log_id=source.log_id(), bundle=bundle))

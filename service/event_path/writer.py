@@ -26,8 +26,6 @@ from service.event_path.cache import RecordCache
 from service.event_path.catalogue import Catalogue
 from service.ports import StateStore
 
-CHUNK = 5_000
-"""Ids read at once when all are read."""
 CACHE_BYTES = 32_000_000
 """Of each of the four dictionaries of the cache."""
 _NONE: Int = np.empty(0, dtype=np.int64)
@@ -38,10 +36,19 @@ class NotFinite(ValueError):
 
 
 class Writer:
-    """Applies log records to a state store. clock of the ticks: the log's time, or what `close_ticks` is told."""
+    """Applies log records to a state store. clock of the ticks: the log's time, or what `close_ticks` is told.
+
+    items: what is known of the store's items already.
+    """
 
     def __init__(
-        self, store: StateStore, model: TemporalModel, learned: LearnedItems, epoch: int, overlap: bool = False
+        self,
+        store: StateStore,
+        model: TemporalModel,
+        learned: LearnedItems,
+        epoch: int,
+        overlap: bool = False,
+        items: Catalogue | None = None,
     ) -> None:
         self._store = store
         self._model = model
@@ -49,7 +56,7 @@ class Writer:
         self._learned = learned
         self._epoch = epoch
         self.position = Position()
-        self._items = Catalogue()
+        self._items = Catalogue() if items is None else items
         self._pending: set[int] = set()  # items whose open tick is not published
         self._skipped: dict[int, str] = {}  # of records that cannot be applied: offset and reason
         self._type_codes = {name.encode(): code for code, name in enumerate(self._spec.event_types)}
@@ -67,9 +74,7 @@ class Writer:
         self._user_cache.clear()
         self._item_cache.clear()
         self.position = self._store.position()
-        self._items.forget_after(self.position.item_count)
-        while (known := len(self._items)) < self.position.item_count:
-            self._items.add(self._store.item_ids(known, min(CHUNK, self.position.item_count - known)))
+        self._items.follow(self._store, self.position.item_count)
         self._pending = set(self._store.pending().tolist())
         self._skipped = self._store.skipped()
 

@@ -14,23 +14,25 @@ import redis
 
 from model.spec import ModelSpec
 from service.adapters.in_memory import (
+    InMemoryActiveState,
     InMemoryEventLog,
     InMemoryEventSource,
+    InMemoryGenerations,
     InMemoryItemFeed,
     InMemoryLog,
     InMemoryState,
     InMemoryStateReader,
-    InMemoryStateStore,
 )
 from service.adapters.in_memory_archive import InMemoryLogKeeper
 from service.adapters.redis_clients import Server
 from service.adapters.redis_feed import RedisItemFeed
+from service.adapters.redis_generations import RedisActiveState, RedisGenerations
 from service.adapters.redis_keeper import RedisLogKeeper
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
-from service.adapters.redis_state import RedisStateReader, RedisStateStore
+from service.adapters.redis_state import RedisStateReader
 from service.core.types import Append
 from service.embedded import EmbeddedValkey
-from service.ports import EventLog, EventSource, ItemFeed, LogKeeper, StateReader, StateStore
+from service.ports import ActiveState, EventLog, EventSource, Generations, ItemFeed, LogKeeper, StateReader, StateStore
 from tests.process.toy import TOY_SPEC
 
 TIMEOUT = 5.0
@@ -61,8 +63,12 @@ class Log:
 
 @dataclass
 class State:
-    """All sides of one state. sleep: lets seconds pass; dump: everything that is stored, lease and epoch included."""
+    """All sides of one state. store, reader, feed: of its first generation; sleep: lets seconds pass; dump: everything
+    that is stored, leases and epochs included.
+    """
 
+    generations: Generations
+    active: ActiveState
     store: StateStore
     reader: StateReader
     feed: ItemFeed
@@ -146,29 +152,37 @@ def _valkey_log(cleanup: AsyncExitStack, server: Server, **options: int) -> Log:
 
 def _in_memory_state(feed_length: int = 10_000, spec: ModelSpec = TOY_SPEC) -> State:
     clock = ManualClock()
-    state = InMemoryState(clock, feed_length)
+    first = InMemoryState(clock, feed_length)
+    generations = InMemoryGenerations(first)
 
     def sleep(seconds: float) -> None:
         clock.now += seconds
 
     def dump() -> dict[str, Any]:
-        fields = {name: value for name, value in vars(state).items() if name not in {"clock", "lock"}}
-        return {name: value.copy() if hasattr(value, "copy") else value for name, value in fields.items()}
+        found = {}
+        for state in (first, generations.active, generations.upcoming):
+            for name in vars(state).keys() - {"clock", "lock"} if state else ():
+                value = getattr(state, name)
+                found[f"{state.number}:{name}"] = value.copy() if hasattr(value, "copy") else value
+        return found | {"active": generations.active.number}
 
-    return State(InMemoryStateStore(state), InMemoryStateReader(state), InMemoryItemFeed(state, spec), sleep, dump)
+    reader, feed = InMemoryStateReader(first), InMemoryItemFeed(first, spec, generations)
+    active = InMemoryActiveState(generations, spec)
+    return State(generations, active, generations.current(), reader, feed, sleep, dump)
 
 
 def _valkey_state(
     cleanup: AsyncExitStack, server: Server, feed_length: int = 10_000, spec: ModelSpec = TOY_SPEC
 ) -> State:
-    store = RedisStateStore(server, feed_length)
+    generations, active = RedisGenerations(server, feed_length), RedisActiveState(server, spec)
     reader, feed = RedisStateReader(server), RedisItemFeed(server, spec)
     raw: Any = redis.Redis.from_url(server.url)
-    for close in (store.close, raw.close):
+    for close in (generations.close, raw.close):
         cleanup.callback(close)
-    for aclose in (reader.aclose, feed.aclose):
+    for aclose in (active.aclose, reader.aclose, feed.aclose):
         cleanup.push_async_callback(aclose)
-    return State(store, reader, feed, time.sleep, lambda: dump_of(raw, server.prefix))
+    store = generations.current()
+    return State(generations, active, store, reader, feed, time.sleep, lambda: dump_of(raw, server.prefix))
 
 
 def dump_of(raw: Any, prefix: str) -> dict[str, Any]:

@@ -148,7 +148,7 @@ async def test_a_reset_broken_off_in_the_middle_is_recognised_and_begun_again(
         epoch = store.acquire("next", 60_000)
         store.reset(epoch, Position(bundle="new", log_id="log"))
         assert store.position() == Position(bundle="new", log_id="log")
-        assert not list(raw_state.scan_iter(f"{prefix}:[uitc]:*"))
+        assert not list(raw_state.scan_iter(f"{prefix}:1:[uitc]:*"))
     await feed.aclose()
 
 

@@ -189,7 +189,7 @@ def test_state_of_another_log_and_state_ahead_of_its_log_are_refused() -> None:
     log, stored = log_of([("a", "x", 1_000)]), InMemoryState()
     store, source = InMemoryStateStore(stored), InMemoryEventSource(log)
     epoch = store.acquire("writer", 60_000)
-    assert check_state(store, source, "bundle", epoch) is False
+    check_state(store, source, "bundle", epoch)
     writer = Writer(store, ToyModel(), NO_LEARNED, epoch)
     writer.resume()
     writer.step(source.read(0, 10, 0))
@@ -200,18 +200,16 @@ def test_state_of_another_log_and_state_ahead_of_its_log_are_refused() -> None:
         check_state(store, source, "bundle", epoch)
 
 
-def test_another_bundle_makes_the_state_again_from_the_log() -> None:
+def test_only_a_state_in_which_nothing_happened_is_taken_over_by_another_bundle() -> None:
     log, stored = log_of([("a", "x", 1_000)]), InMemoryState()
     store, source = InMemoryStateStore(stored), InMemoryEventSource(log)
     epoch = store.acquire("writer", 60_000)
-    check_state(store, source, "old", epoch)
-    writer = Writer(store, ToyModel(), NO_LEARNED, epoch)
-    writer.resume()
-    writer.step(source.read(0, 10, 0))
-    assert check_state(store, source, "new", epoch) is True
-    assert (stored.users, stored.position.offset, stored.position.bundle) == ({}, 0, "new")
-    writer.resume()
-    writer.step(source.read(0, 10, 0))
+    for bundle in ("old", "new"):
+        check_state(store, source, bundle, epoch)
+        assert store.position() == Position(log_id=log.id, bundle=bundle)
+    writer_on(stored).step(source.read(0, 10, 0))
+    with pytest.raises(StateMismatch, match="made by bundle new, not by old"):
+        check_state(store, source, "old", epoch)
     assert list(stored.users) == [b"a"]
 
 
