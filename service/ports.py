@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from model.process.records import Float, Int, Records
 from model.process.temporal_model import TemporalModel
 from service.core.log_records import LogRecords
-from service.core.types import Append, Appended, Backlog, Commit, FeedEntry, Position, Totals
-from service.keeper_ports import EventArchive, LogKeeper, Snapshots
+from service.core.types import Append, Appended, Backlog, Commit, Erasure, FeedEntry, Position, Totals
+from service.keeper_ports import Erasures, EventArchive, LogKeeper, Snapshots
 
 __all__ = [
+    "Erasures",
     "EventArchive",
     "EventLog",
     "EventSource",
@@ -57,6 +58,18 @@ class EventLog(Protocol):
         """Offset of the newest record, 0 for an empty log."""
         ...
 
+    async def erase(self, erasure_id: str, marker: Append) -> Appended:
+        """Appends an erase marker and notes the erasure as pending, both at once."""
+        ...
+
+    async def erasure(self, erasure_id: str) -> Erasure | None:
+        """The erasure of that id; None if there never was one, or it was completed long ago (90 days)."""
+        ...
+
+    async def pending_erasures(self) -> list[Erasure]:
+        """Those that are not complete, in order of their markers."""
+        ...
+
 
 class EventSource(Protocol):
     """The durable log as the worker sees it."""
@@ -80,6 +93,15 @@ class EventSource(Protocol):
 
     def fullness(self) -> float:
         """Share of the server's memory limit that is taken; 0.0 without a limit."""
+        ...
+
+    def erased(self) -> int:
+        """Offset of the newest erase marker that the log has got rid of, 0 if there is none. A state from before it may
+        hold what it never hears of again."""
+        ...
+
+    def refresh(self) -> None:
+        """Drops what was read ahead, for the log has been rewritten."""
         ...
 
 

@@ -131,6 +131,8 @@ class InMemoryStateStore:
             state.ids.extend(commit.new_items)
             state.skipped.update(commit.skipped)
             state.late += commit.late
+            for user_id in commit.deleted_users:
+                state.users.pop(user_id, None)
             if commit.closing:
                 state.pending.clear()
             state.pending.append(commit.pending)

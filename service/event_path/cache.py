@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -36,6 +36,11 @@ class RecordCache(Generic[Key]):
         self._bytes += sum(map(len, records.values()))
         if self._bytes > self._size:
             self._old, self._young, self._bytes = self._young, {}, 0
+
+    def drop(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._young.pop(key, None)
+            self._old.pop(key, None)
 
     def clear(self) -> None:
         self._young, self._old, self._bytes = {}, {}, 0
