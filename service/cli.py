@@ -7,13 +7,14 @@ Training commands come from the entry points of the group `peregrine.commands`, 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 from typer.core import TyperGroup
 
+from service.commands.training import CONTEXT, TRAINING, training_command
 from service.errors import PeregrineError
 
 
@@ -199,6 +200,27 @@ def recommend(
     run(user, k, at, exclude_seen, url, as_json)
 
 
+@app.command()
+def erase(
+    user: Annotated[str, typer.Argument(help="User id.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Until it is complete.")] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Erase a user: hidden at once, then out of log, archive and files."""
+    from service.commands.personal import erase as run
+
+    run(user, wait, url, as_json)
+
+
+@app.command("export-user")
+def export_user(user: Annotated[str, typer.Argument(help="User id.")], url: Url = None) -> None:
+    """Everything that is stored about a user, as NDJSON."""
+    from service.commands.personal import export as run
+
+    run(user, url)
+
+
 @bench.command()
 def freshness(
     rate: Annotated[float, typer.Option(min=0.1, help="Events a second, each posted alone.")] = 200.0,
@@ -275,27 +297,8 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-TRAINING = {
-    "train": "Train a model on a data set.",
-    "evaluate": "Score a model or a baseline offline, by the evaluator that `replay` uses.",
-    "export": "Export a trained model to a bundle.",
-}
-_ELSEWHERE = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
-
-
-def _training_command(name: str) -> Any:
-    def command(ctx: typer.Context) -> None:
-        try:
-            (entry,) = entry_points(group="peregrine.commands", name="model")
-            entry.load()([name, *ctx.args], prog_name="peregrine")
-        except ModuleNotFoundError as exc:
-            raise PeregrineError(f'`{name}` needs {exc.name}: pip install "peregrine-recsys[train]"') from exc
-
-    return command
-
-
 for _name, _help in TRAINING.items():
-    app.command(_name, help=_help, context_settings=_ELSEWHERE, rich_help_panel="Training")(_training_command(_name))
+    app.command(_name, help=_help, context_settings=CONTEXT, rich_help_panel="Training")(training_command(_name))
 
 if __name__ == "__main__":
     sys.exit(app())

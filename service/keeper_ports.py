@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from service.core.log_records import LogRecords
-from service.core.types import ArchiveFile
+from service.core.types import ArchiveFile, Erasure
 
 
 class LogKeeper(Protocol):
@@ -34,6 +34,34 @@ class LogKeeper(Protocol):
         Raises Fenced, and takes nothing, if a newer epoch exists or the log does not reach `upto`.
         """
         ...
+
+
+class Erasures(Protocol):
+    """The erasures that the log's one keeper finishes. Everything that changes something raises Fenced if a newer epoch
+    of the keeper exists."""
+
+    def pending(self) -> list[Erasure]:
+        """Those that are not complete, in order of their markers."""
+        ...
+
+    def oldest_digest(self) -> int:
+        """Records before this offset have no digest that is still remembered."""
+        ...
+
+    def forget(self, epoch: int, digests: Sequence[tuple[int, bytes]]) -> None:
+        """Forgets digests, each with the offset of the record that brought it; those that a later one brought stay."""
+        ...
+
+    def rewrite(self, epoch: int, change: Callable[[LogRecords], LogRecords], erased: int) -> None:
+        """Replaces the log's records by what `change` makes of them, which keeps offsets and timestamps.
+
+        change: is given the records in order, some thousand at a time, all up to the offset `erased` and maybe more;
+        appends go on meanwhile. Readers see all of the old records or all of the new ones, and `EventSource.erased`
+        answers `erased` from then on, or a higher offset.
+        """
+        ...
+
+    def complete(self, epoch: int, erasure_ids: Sequence[str]) -> None: ...
 
 
 class EventArchive(Protocol):

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from model.process.records import Float, Int, Records
 from model.process.temporal_model import TemporalModel
 from service.core.log_records import LogRecords
-from service.core.types import Append, Appended, Backlog, Commit, FeedEntry, Position, Totals
-from service.keeper_ports import EventArchive, LogKeeper, Snapshots
+from service.core.types import Append, Appended, Backlog, Commit, Erasure, FeedEntry, Position, Totals
+from service.keeper_ports import Erasures, EventArchive, LogKeeper, Snapshots
 
 __all__ = [
     "ActiveState",
+    "Erasures",
     "EventArchive",
     "EventLog",
     "EventSource",
@@ -60,6 +61,18 @@ class EventLog(Protocol):
         """Offset of the newest record, 0 for an empty log."""
         ...
 
+    async def erase(self, erasure_id: str, marker: Append) -> Appended:
+        """Appends an erase marker and notes the erasure as pending, both at once."""
+        ...
+
+    async def erasure(self, erasure_id: str) -> Erasure | None:
+        """The erasure of that id; None if there never was one, or it was completed long ago (90 days)."""
+        ...
+
+    async def pending_erasures(self) -> list[Erasure]:
+        """Those that are not complete, in order of their markers."""
+        ...
+
 
 class EventSource(Protocol):
     """The durable log as the worker sees it."""
@@ -83,6 +96,15 @@ class EventSource(Protocol):
 
     def fullness(self) -> float:
         """Share of the server's memory limit that is taken; 0.0 without a limit."""
+        ...
+
+    def erased(self) -> int:
+        """Offset of the newest erase marker that the log has got rid of, 0 if there is none. A state from before it may
+        hold what it never hears of again."""
+        ...
+
+    def refresh(self) -> None:
+        """Drops what was read ahead, for the log has been rewritten."""
         ...
 
 
@@ -171,6 +193,10 @@ class Generations(Protocol):
 
     def delete_retired(self, grace_seconds: float) -> int:
         """Deletes those that ceased to be active so long ago; how many. Requests may still read the younger ones."""
+        ...
+
+    def alone(self) -> bool:
+        """True if nothing but the active one holds anything. What a broken-off attempt at the next one left goes."""
         ...
 
 

@@ -15,7 +15,7 @@ import structlog
 
 from model.process.batch import Users
 from model.process.read import pair_scores, user_inputs
-from model.process.records import NEVER, Float, Int, new_users
+from model.process.records import NEVER, SWITCHED_OFF, Float, Int, new_users
 from model.process.score import widen_users
 from model.process.temporal_model import TemporalModel
 from service.core.blobs import unpack_users
@@ -46,14 +46,16 @@ class Request:
 class Recommendation:
     """The Top-K, best first, and what it was made from.
 
-    strategy: `model`, `popular` (there is no bundle) or `fallback` (popular items because a stage is dead);
-    degraded: the dead stages; offset: all events up to it are in; items_as_of: the log's time of the items;
-    stages: seconds by stage.
+    strategy: `model`, `impersonal` (the model, for a user who is switched off), `popular` (there is no bundle) or
+    `fallback` (popular items because a stage is dead); personalised: False if nothing about the user went into it,
+    because of the switch or of a state that does not answer; degraded: the dead stages; offset: all events up to it are
+    in; items_as_of: the log's time of the items; stages: seconds by stage.
     """
 
     item_ids: list[str]
     scores: list[float]
     strategy: str
+    personalised: bool
     degraded: tuple[str, ...]
     events_seen: int
     last_event_at: int | None
@@ -109,7 +111,8 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
         return _popular(request, index, users, offset, watch, "fallback", ("embed",))
     found, scores = index.top_k(query, request.k, additions, _exclude(request, users, index))
     watch.lap("search")
-    return _answer(request, index, users, offset, watch, "model", (), found, scores)
+    strategy = "impersonal" if is_off(users) else "model"
+    return _answer(request, index, users, offset, watch, strategy, (), found, scores)
 
 
 async def read_user(user_id: str, view: View, model: TemporalModel) -> tuple[Users, int] | None:
@@ -123,6 +126,11 @@ async def read_user(user_id: str, view: View, model: TemporalModel) -> tuple[Use
     except (StoreUnavailable, UnreadableRecord) as exc:
         log.warning("state_not_read", reason=str(exc))
         return None
+
+
+def is_off(users: Users) -> bool:
+    """Whether the first of `users` is switched off."""
+    return bool(users.rows["flags"][0] & SWITCHED_OFF)
 
 
 def _moment(asked: int | None, users: Users, now: int | None) -> Int:
@@ -183,6 +191,7 @@ def _answer(
         item_ids=[ids[i] for i in found.tolist()],
         scores=scores.tolist(),
         strategy=strategy,
+        personalised=users is not None and not is_off(users),
         degraded=degraded,
         events_seen=0 if users is None else int(users.rows["events"][0]),
         last_event_at=None if last == NEVER else last,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -10,13 +13,23 @@ from model.text import SentenceEncoder, has_sentence_encoder
 from service.adapters.bundle import NO_BUNDLE, Bundle, load_bundle, no_bundle
 from service.adapters.exact_index import ExactIndex
 from service.adapters.redis_clients import Server, check_server
+from service.adapters.redis_erasures import RedisErasures, RedisFiles
 from service.adapters.redis_generations import RedisActiveState, RedisGenerations
 from service.adapters.redis_keeper import RedisLogKeeper, RedisSnapshots
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
 from service.api.services import ApiServices
 from service.errors import ConfigurationError, StoreUnavailable
 from service.event_path import ArchivedSource
-from service.ports import EventArchive, EventSource, Generations, LogKeeper, Snapshots, StateStore, TextEmbedder
+from service.ports import (
+    Erasures,
+    EventArchive,
+    EventSource,
+    Generations,
+    LogKeeper,
+    Snapshots,
+    StateStore,
+    TextEmbedder,
+)
 from service.replica import Replica
 from service.settings import Settings
 
@@ -42,13 +55,17 @@ class WorkerServices:
 
 @dataclass(frozen=True)
 class KeeperServices:
-    """What the keeper is given. source: the log alone; snapshots: of the state's server."""
+    """What the keeper is given. source: the log alone; snapshots: of the state's server; state_files, log_files: what
+    makes the servers write their files anew for an erasure."""
 
     source: EventSource
     log: LogKeeper
-    store: StateStore
+    generations: Generations
     snapshots: Snapshots
     archive: EventArchive | None
+    erasures: Erasures
+    state_files: Snapshots
+    log_files: Snapshots
 
 
 def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
@@ -75,8 +92,19 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
         bundle=bundle.hash,
         has_bundle=bundle.hash != NO_BUNDLE,
         embedder=_embedder(settings),
+        history=partial(_history, settings, log_server),
         close=close,
     )
+
+
+@contextmanager
+def _history(settings: Settings, log_server: Server) -> Iterator[EventSource]:
+    source = RedisEventSource(log_server)
+    try:
+        archive = open_archive(settings)
+        yield source if archive is None else ArchivedSource(archive, source)
+    finally:
+        source.close()
 
 
 def build_worker(settings: Settings, bundle: Bundle | None = None) -> WorkerServices:
@@ -99,9 +127,12 @@ def build_keeper(settings: Settings) -> KeeperServices:
     return KeeperServices(
         RedisEventSource(log_server),
         RedisLogKeeper(log_server),
-        RedisStateStore(state_server),
+        RedisGenerations(state_server),
         RedisSnapshots(state_server),
         open_archive(settings),
+        RedisErasures(log_server),
+        RedisFiles(state_server),
+        RedisFiles(log_server),
     )
 
 

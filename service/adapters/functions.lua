@@ -121,10 +121,11 @@ local function inactive(active, least, generation)
   end
 end
 
--- keys: lease, meta, active. args: owner, milliseconds, least active generation, own generation. Returns the new epoch.
+-- keys: lease, meta; of a generation also active. args: owner, milliseconds; of a generation also the least active
+-- generation and its own. Returns the new epoch.
 -- The clock keeps epochs apart even when the server lost the last second of its memory, and an epoch with it.
 local function acquire(keys, args)
-  local refusal = inactive(keys[3], args[3], args[4])
+  local refusal = keys[3] and inactive(keys[3], args[3], args[4])
   if refusal then return refusal end
   local holder = redis.call('GET', keys[1])
   if holder and holder ~= args[1] then return {err = 'LEASEHELD ' .. holder} end
@@ -135,10 +136,10 @@ local function acquire(keys, args)
   return epoch
 end
 
--- keys: lease, active. args: owner, milliseconds, least active generation, own generation. A lease that ran out and
--- that nobody took is taken again.
+-- keys: lease; of a generation also active. args: owner, milliseconds; of a generation also the least active generation
+-- and its own. A lease that ran out and that nobody took is taken again.
 local function renew(keys, args)
-  local refusal = inactive(keys[2], args[3], args[4])
+  local refusal = keys[2] and inactive(keys[2], args[3], args[4])
   if refusal then return refusal end
   local holder = redis.call('GET', keys[1])
   if holder and holder ~= args[1] then return {err = 'FENCED ' .. holder .. ' holds the lease by now'} end
@@ -236,6 +237,110 @@ local function trim(keys, args)
   return redis.call('XTRIM', keys[1], 'MINID', string.format('%d-0', tonumber(args[2]) + 1))
 end
 
+-- Erasure
+
+-- keys: those of append, then ids of pending erasures, the erasure's own. args: its id, then those of append.
+local function erase(keys, args)
+  local own, pending, id = table.remove(keys), table.remove(keys), table.remove(args, 1)
+  local answer = append(keys, args)
+  if answer.err then return answer end
+  redis.call('SET', own, string.format('%d %d', answer[1], math.floor(server_milliseconds() / 1000)))
+  redis.call('SADD', pending, id)
+  return answer
+end
+
+-- keys: meta, ids of pending erasures, then each erasure's own. args: epoch, seconds to remember them, their ids.
+local function complete(keys, args)
+  local refusal = fenced(keys[1], args[1])
+  if refusal then return refusal end
+  local now = math.floor(server_milliseconds() / 1000)
+  for n = 3, #keys do
+    local known = redis.call('SREM', keys[2], args[n]) == 1 and redis.call('GET', keys[n])
+    if known then redis.call('SET', keys[n], string.format('%s %d', known, now), 'EX', args[2]) end
+  end
+  return 1
+end
+
+-- The place in `recent`, whose offsets ascend, of the first entry that is not below `offset`.
+local function place_of(recent, offset)
+  local low, high = 0, redis.call('LLEN', recent)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if tonumber(string.match(redis.call('LINDEX', recent, middle), '^%d+')) < offset then
+      low = middle + 1
+    else
+      high = middle
+    end
+  end
+  return low
+end
+
+-- keys: meta, recent. args: epoch, prefix of digest keys; offset, digest, offset, digest, ... An entry of `recent` stays
+-- without its digest until it is the oldest one.
+local function forget_some(keys, args)
+  local refusal = fenced(keys[1], args[1])
+  if refusal then return refusal end
+  local recent, dedupe = keys[2], args[2]
+  for at = 3, #args, 2 do
+    local offset, digest = args[at], args[at + 1]
+    if redis.call('GET', dedupe .. digest) == offset then
+      redis.call('DEL', dedupe .. digest)
+    end
+    local place = place_of(recent, tonumber(offset))
+    if redis.call('LINDEX', recent, place) == offset .. ':' .. digest then
+      redis.call('LSET', recent, place, offset .. ':')
+    end
+  end
+  return 1
+end
+
+local function last_offset(stream)
+  local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  return newest and tonumber(string.match(newest[1], '^%d+')) or 0
+end
+
+local function not_expected(copy, expected)
+  local found = last_offset(copy)
+  if found ~= tonumber(expected) then
+    return {err = 'ERR the copy of the log ends at offset ' .. found .. ', not at ' .. expected .. ': begin again'}
+  end
+end
+
+-- keys: meta, copy. args: epoch, offset of the newest record copied (0 begins a copy); offset, timestamps, lengths,
+-- payloads, offset, ... of entries that follow.
+local function copy(keys, args)
+  local refusal = fenced(keys[1], args[1])
+  if refusal then return refusal end
+  if args[2] == '0' then redis.call('UNLINK', keys[2]) end
+  refusal = not_expected(keys[2], args[2])
+  if refusal then return refusal end
+  for at = 3, #args, 4 do
+    redis.call('XADD', keys[2], args[at] .. '-0', 't', args[at + 1], 'l', args[at + 2], 'p', args[at + 3])
+  end
+  return 1
+end
+
+-- keys: meta, stream, copy, room for a name. args: epoch, offset of the newest record copied, highest marker of the erasures. Copies what
+-- has come since, and puts the copy in the log's place.
+local function swap(keys, args)
+  local meta, stream, fresh = keys[1], keys[2], keys[3]
+  local refusal = fenced(meta, args[1]) or not_expected(fresh, args[2])
+  if refusal then return refusal end
+  local rest = redis.call('XRANGE', stream, '(' .. args[2] .. '-0', '+')
+  if rest[1] and tonumber(string.match(rest[1][1], '^%d+')) - #rest[1][2][2] / 8 ~= tonumber(args[2]) then
+    return {err = 'ERR the copy of the log ends inside an entry: begin again'}
+  end
+  for _, entry in ipairs(rest) do
+    redis.call('XADD', fresh, entry[1], unpack(entry[2]))
+  end
+  if redis.call('EXISTS', stream) == 1 then redis.call('RENAME', stream, keys[4]) end
+  if redis.call('EXISTS', fresh) == 1 then redis.call('RENAME', fresh, stream) end
+  redis.call('UNLINK', keys[4])
+  local erased = math.max(tonumber(args[3]), tonumber(redis.call('HGET', meta, 'erased') or '0'))
+  redis.call('HSET', meta, 'erased', string.format('%d', erased))
+  return 1
+end
+
 local function register(name, callback, flags)
   redis.register_function{function_name = 'peregrine_@VERSION@_' .. name, callback = callback, flags = flags}
 end
@@ -249,4 +354,9 @@ register('activate', activate, {'no-cluster', 'allow-oom'})
 register('clear', clear, {'no-cluster', 'allow-oom'})
 register('drop', drop, {'no-cluster', 'allow-oom'})
 register('trim', trim, {'no-cluster', 'allow-oom'})
+register('erase', erase, {'no-cluster'})
+register('complete', complete, {'no-cluster', 'allow-oom'})
+register('forget', forget_some, {'no-cluster', 'allow-oom'})
+register('copy', copy, {'no-cluster'})
+register('swap', swap, {'no-cluster', 'allow-oom'})
 register('restart', restart, {'no-cluster', 'allow-oom'})

@@ -120,6 +120,13 @@ class InMemoryGenerations:
                 state.clear()
         return len(gone)
 
+    def alone(self) -> bool:
+        with self.active.lock:
+            if self.retired or (self.upcoming and self.upcoming.holder()):
+                return False
+            self.upcoming = None
+            return True
+
 
 class InMemoryStateStore:
     """`StateStore`. generations: those that `state` is one of."""
@@ -192,6 +199,8 @@ class InMemoryStateStore:
             state.ids.extend(commit.new_items)
             state.skipped.update(commit.skipped)
             state.late += commit.late
+            for user_id in commit.deleted_users:
+                state.users.pop(user_id, None)
             if commit.closing:
                 state.pending.clear()
             state.pending.append(commit.pending)

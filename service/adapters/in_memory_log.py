@@ -9,7 +9,7 @@ from threading import Condition
 from uuid import uuid4
 
 from service.core.log_records import LogRecords
-from service.core.types import Append, Appended, Backlog
+from service.core.types import Append, Appended, Backlog, Erasure
 from service.errors import LogTrimmed
 
 Clock = Callable[[], float]
@@ -40,6 +40,8 @@ class InMemoryLog:
         self.applied = 0
         self.pressure = ""
         self.fullness = 0.0
+        self.erasures: dict[str, Erasure] = {}
+        self.erased = 0
         self.clock = clock
         self._window = window
         self._max_lag = max_lag
@@ -63,6 +65,17 @@ class InMemoryLog:
         for column in (self.offsets, self.timestamps, self.payloads):
             del column[: max(0, upto + 1 - self.begin)]
         self.begin = max(self.begin, upto + 1)
+
+    def pending(self) -> list[Erasure]:
+        return [erasure for erasure in self.erasures.values() if erasure.completed_at is None]
+
+    def remembered(self) -> list[int]:
+        """Offsets of the records that brought the digests."""
+        return [offset for offset, _ in self._seen.values()]
+
+    def forget(self, digest: bytes, offset: int) -> None:
+        if self._seen.get(digest, (0, 0.0))[0] == offset:
+            del self._seen[digest]
 
     def holder(self) -> str | None:
         """Who keeps the log now."""
@@ -114,6 +127,17 @@ class InMemoryEventLog:
     async def backlog(self) -> Backlog:
         return self._log.backlog
 
+    async def erase(self, erasure_id: str, marker: Append) -> Appended:
+        (appended,) = self._log.append([marker])
+        self._log.erasures[erasure_id] = Erasure(erasure_id, appended.offset, int(self._log.clock()))
+        return appended
+
+    async def erasure(self, erasure_id: str) -> Erasure | None:
+        return self._log.erasures.get(erasure_id)
+
+    async def pending_erasures(self) -> list[Erasure]:
+        return self._log.pending()
+
 
 class InMemoryEventSource:
     """`EventSource`."""
@@ -142,3 +166,9 @@ class InMemoryEventSource:
 
     def fullness(self) -> float:
         return self._log.fullness
+
+    def erased(self) -> int:
+        return self._log.erased
+
+    def refresh(self) -> None:
+        """Nothing is read ahead."""

@@ -3,9 +3,13 @@
     log     <prefix>:log          stream, an entry for the records of one append, its id the <offset>-0 of the last one;
                                   fields t (timestamps), l (lengths), p (payloads), side by side
             <prefix>:log:meta     hash: offset, time (last one given to a record without), id, epoch (of the keeper),
-                                  applied and pressure (as the worker reported them)
+                                  applied and pressure (as the worker reported them), erased (highest marker of an
+                                  erasure that the log has got rid of)
             <prefix>:log:recent   list of <offset>:<digest>, oldest first: what bounds the digests
+            <prefix>:log:copy     stream: the log as an erasure rewrites it, to take the log's place
             <prefix>:d:<digest>   offset of the record with this digest, expires
+            <prefix>:erasures     set of the ids of pending erasures
+            <prefix>:erasure:<id> "<marker's offset> <requested at>", complete also " <completed at>", which expires
             <prefix>:keeper       owner of the keeper's lease, expires
     state   <prefix>:active       number of the generation that is served and written; none written yet: 1
             <prefix>:retired      hash: by number of a generation, when it ceased to be active (milliseconds)
@@ -29,7 +33,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from service.core.types import Backlog, Position, Totals
+from service.core.types import Backlog, Erasure, Position, Totals
 
 RESETTING = "resetting"
 """What the position's bundle reads while a reset is under way: no bundle's hash."""
@@ -49,7 +53,20 @@ class LogKeys:
         self.meta = f"{prefix}:log:meta"
         self.recent = f"{prefix}:log:recent"
         self.dedupe = f"{prefix}:d:"
+        self.copy = f"{prefix}:log:copy"
+        self.erasures = f"{prefix}:erasures"
         self.keeper = f"{prefix}:keeper"
+        self._erasure = f"{prefix}:erasure:"
+
+    def erasure(self, erasure_id: str) -> str:
+        return self._erasure + erasure_id
+
+
+def unpack_erasures(erasure_ids: Sequence[str], values: Sequence[bytes | None]) -> list[Erasure]:
+    """Those that there are, in order of their markers."""
+    pairs = zip(erasure_ids, values, strict=True)
+    found = (Erasure(erasure_id, *map(int, value.split())) for erasure_id, value in pairs if value is not None)
+    return sorted(found, key=lambda erasure: erasure.offset)
 
 
 class StateKeys:

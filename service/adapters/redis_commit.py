@@ -84,6 +84,7 @@ class Commits:
             yield _packed("RPUSH", keys.pending, commit.pending.tobytes())
         if commit.late:
             yield _packed("HINCRBY", keys.meta, "late", commit.late)
+        yield from (_packed("UNLINK", *map(keys.user, some)) for some in _chunks(commit.deleted_users))
         yield from map(_mset, _chunks(list(self._records(commit))))
         yield _packed("HSET", keys.meta, *position_fields(commit.position))
         yield _packed("SET", keys.offset, commit.position.offset)

@@ -8,10 +8,10 @@ from uuid import uuid4
 import numpy as np
 
 from model.process.records import Int
-from service.adapters.keys import LogKeys, read_backlog, unpack_backlog
+from service.adapters.keys import LogKeys, read_backlog, unpack_backlog, unpack_erasures
 from service.adapters.redis_clients import MAX_BLOCK_MS, AsyncClient, Server, SyncClient, Value
 from service.core.log_records import LogRecords
-from service.core.types import Append, Appended, Backlog
+from service.core.types import Append, Appended, Backlog, Erasure
 from service.errors import LogTrimmed
 
 _NO_DIGEST = bytes(16)
@@ -31,14 +31,28 @@ class RedisEventLog:
     ) -> None:
         self._client = AsyncClient(server)
         self._keys = LogKeys(server.prefix)
+        self._append_keys = (self._keys.stream, self._keys.meta, self._keys.recent)
         self._limits: tuple[Value, ...] = (self._keys.dedupe, window, digests, max_lag)
 
     async def append(self, records: Sequence[Append]) -> list[Appended]:
         if not records:
             return []
-        keys = (self._keys.stream, self._keys.meta, self._keys.recent)
-        answer = await self._client.call("append", keys, [*self._limits, *_side_by_side(records)])
+        answer = await self._client.call("append", self._append_keys, [*self._limits, *_side_by_side(records)])
         return [Appended(abs(offset), offset < 0) for offset in answer]
+
+    async def erase(self, erasure_id: str, marker: Append) -> Appended:
+        keys = (*self._append_keys, self._keys.erasures, self._keys.erasure(erasure_id))
+        args = [erasure_id, *self._limits, *_side_by_side([marker])]
+        (offset,) = await self._client.call("erase", keys, args)
+        return Appended(offset, duplicate=False)
+
+    async def erasure(self, erasure_id: str) -> Erasure | None:
+        found = unpack_erasures([erasure_id], [await self._client.run("GET", self._keys.erasure(erasure_id))])
+        return found[0] if found else None
+
+    async def pending_erasures(self) -> list[Erasure]:
+        ids = [erasure_id.decode() for erasure_id in await self._client.run("SMEMBERS", self._keys.erasures)]
+        return unpack_erasures(ids, [await self._client.run("GET", self._keys.erasure(i)) for i in ids])
 
     async def end(self) -> int:
         return int(await self._client.run("HGET", self._keys.meta, "offset") or 0)
@@ -103,6 +117,12 @@ class RedisEventSource:
 
     def fullness(self) -> float:
         return self._client.fullness()
+
+    def erased(self) -> int:
+        return int(self._client.run("HGET", self._keys.meta, "erased") or 0)
+
+    def refresh(self) -> None:
+        self._kept = None
 
     def close(self) -> None:
         self._client.close()

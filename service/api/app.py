@@ -8,7 +8,19 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
-from service.api import docs, events, items, metrics, openapi, ops, problems, recommendations, users
+from service.api import (
+    docs,
+    events,
+    export,
+    items,
+    metrics,
+    openapi,
+    ops,
+    personal,
+    problems,
+    recommendations,
+    users,
+)
 from service.api.edge import Edge
 from service.api.services import ApiServices
 from service.settings import is_loopback
@@ -31,7 +43,7 @@ def create_app(services: ApiServices) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.services = services
-    for resource in (events, recommendations, items, users, ops, metrics, docs):
+    for resource in (events, recommendations, items, export, personal, users, ops, metrics, docs):
         app.include_router(resource.router)
     app.mount(docs.ASSETS, docs.assets())
     problems.install(app)

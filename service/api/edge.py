@@ -19,6 +19,7 @@ log = structlog.get_logger("peregrine.access")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _LIMITED = "/v1"
+_USER = re.compile(r"(/users/).+?((?:/(?:recommendations|personalised|export))?)$", re.DOTALL)
 _CLIENT_LEFT = 499  # as in nginx's logs: there is nobody to answer any more
 
 
@@ -102,8 +103,13 @@ class _Request:
         milliseconds = round(1000 * (time.perf_counter() - self._started), 2)
         scope = self.scope
         getattr(log, level)(
-            "request", method=scope["method"], path=scope["path"], status=self.status, milliseconds=milliseconds
+            "request", method=scope["method"], path=_shown(scope["path"]), status=self.status, milliseconds=milliseconds
         )
+
+
+def _shown(path: str) -> str:
+    """The path without the user's id: lines are kept where nobody can erase it."""
+    return _USER.sub(r"\1{user_id}\2", path)
 
 
 def _digest(key: str) -> bytes:

@@ -73,6 +73,7 @@ class RecommendationAnswer(BaseModel):
                     "items": [{"item_id": "shoe-42", "score": 3.25, "rank": 1}],
                     "model": {"version": "2026-01-30", "variant": "default"},
                     "strategy": "model",
+                    "personalised": True,
                     "degraded": [],
                     "state": {
                         "events_seen": 12,
@@ -89,9 +90,12 @@ class RecommendationAnswer(BaseModel):
     request_id: str
     items: list[RecommendedItem]
     model: ModelInfo
-    strategy: Literal["model", "popular", "fallback"] = Field(
-        description="model: the model ranked. popular: there is no bundle yet. fallback: popular items, because a "
-        "stage named in `degraded` is dead."
+    strategy: Literal["model", "impersonal", "popular", "fallback"] = Field(
+        description="model: the model ranked. impersonal: it ranked as for an unknown user, for this one is switched "
+        "off. popular: there is no bundle yet. fallback: popular items, because a stage named in `degraded` is dead."
+    )
+    personalised: bool = Field(
+        description="false: nothing about this user went into the list, because of the off switch or of a dead stage."
     )
     degraded: list[str]
     state: ListState
@@ -127,6 +131,7 @@ class UserAnswer(BaseModel):
             "examples": [
                 {
                     "user_id": "u-17",
+                    "personalised": True,
                     "events": 12,
                     "moments": 5,
                     "items": 9,
@@ -141,12 +146,13 @@ class UserAnswer(BaseModel):
     )
 
     user_id: str
+    personalised: bool = Field(description="false: switched off; nothing is learned of this user.")
     events: int
     moments: int
     items: int
     late: int
     evicted: int = Field(description="Items forgotten at the cap of the history.")
-    last_event_at: str
+    last_event_at: str | None
     offset: int
     neighbours: list[Neighbour] = Field(description="The most recent items, newest first: what the model looks at.")
     pairs: list[Pair] | None = None

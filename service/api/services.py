@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from fastapi import Request
 
 from model.process.temporal_model import TemporalModel
 from service.api.counts import Counts
-from service.ports import EventLog, StateReader, TextEmbedder
+from service.ports import EventLog, EventSource, StateReader, TextEmbedder
 from service.replica import Replica
 from service.request_path import Serving
 from service.settings import Settings
@@ -28,10 +29,14 @@ class ApiServices:
     bundle: str
     has_bundle: bool
     embedder: TextEmbedder | None
+    history: Callable[[], AbstractContextManager[EventSource]]
+    """The log with its archive behind it, for one reader who goes through all of it."""
     close: Callable[[], Awaitable[None]]
     counts: Counts = field(default_factory=Counts)
     embedding: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while texts are embedded: one thread at a time."""
+    exports: int = 0
+    """Under way now."""
     draining: bool = False
     """Set on the way down: /readyz says no, so that no new callers come."""
 

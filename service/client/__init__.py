@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -41,6 +41,7 @@ __all__ = [
     "Client",
     "ClientError",
     "Conflict",
+    "Json",
     "NotFound",
     "Overloaded",
     "ProblemError",
@@ -60,6 +61,9 @@ TIMEOUT = httpx.Timeout(connect=2.0, read=30.0, write=10.0, pool=10.0)
 """Seconds. Reading is long because `wait=applied` and large bulks may take that time."""
 PATIENCE = 10.0
 """Seconds for which an overloaded service is asked again."""
+
+EXPORT_TIMEOUT = httpx.Timeout(connect=2.0, read=600.0, write=10.0, pool=10.0)
+"""The service looks through all of its log, and a user may have nothing in long parts of it."""
 
 
 class Client:
@@ -113,6 +117,29 @@ class Client:
     def get_user(self, user_id: str, pairs: bool = False) -> Json:
         """What is known of a user; with `pairs`, how often of each item. Raises NotFound."""
         return self._do(calls.get_user(user_id, pairs))
+
+    def set_personalised(self, user_id: str, personalised: bool) -> Json:
+        """Switches a user off, or on again; answers when it is in force, or after 2 s."""
+        return self._do(calls.set_personalised(user_id, personalised))
+
+    def erase_user(self, user_id: str) -> Json:
+        """Hides a user and begins to erase what they did: `erasure_id`, `status`."""
+        return self._do(calls.erase_user(user_id))
+
+    def get_erasure(self, erasure_id: str) -> Json:
+        """How far an erasure is: `status` pending or complete. Raises NotFound."""
+        return self._do(calls.get_erasure(erasure_id))
+
+    def export_user(self, user_id: str) -> Iterator[str]:
+        """Everything that is stored about a user, one JSON object a line; the last one's `record` is `end`."""
+        try:
+            with self._http.stream("GET", calls.export_user(user_id), timeout=EXPORT_TIMEOUT) as response:
+                if not response.is_success:
+                    response.read()
+                    calls.refuse(response)
+                yield from response.iter_lines()
+        except httpx.HTTPError as exc:
+            raise _unreachable(self.url, exc) from exc
 
     def ready(self) -> Status:
         return self._do(calls.ready())
@@ -195,6 +222,18 @@ class AsyncClient:
     async def get_user(self, user_id: str, pairs: bool = False) -> Json:
         """What is known of a user; with `pairs`, how often of each item. Raises NotFound."""
         return await self._do(calls.get_user(user_id, pairs))
+
+    async def set_personalised(self, user_id: str, personalised: bool) -> Json:
+        """Switches a user off, or on again; answers when it is in force, or after 2 s."""
+        return await self._do(calls.set_personalised(user_id, personalised))
+
+    async def erase_user(self, user_id: str) -> Json:
+        """Hides a user and begins to erase what they did: `erasure_id`, `status`."""
+        return await self._do(calls.erase_user(user_id))
+
+    async def get_erasure(self, erasure_id: str) -> Json:
+        """How far an erasure is: `status` pending or complete. Raises NotFound."""
+        return await self._do(calls.get_erasure(erasure_id))
 
     async def ready(self) -> Status:
         return await self._do(calls.ready())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from service.core.log_records import Columns, LogRecords, pack_nothing, readable
 
 
@@ -19,6 +21,13 @@ def tombstones(records: LogRecords, erased: Mapping[bytes, int]) -> tuple[LogRec
     for place in places:
         payloads[place] = pack_nothing()
     return LogRecords.of(records.offset.tolist(), records.timestamp.tolist(), payloads), len(places)
+
+
+def event_ids(records: LogRecords, erased: Mapping[bytes, int]) -> list[tuple[int, bytes]]:
+    """(offset, event id) of what `tombstones` takes away, as far as it has such an id."""
+    places = _places(records, erased)
+    ids = Columns(records.take(np.array(places, np.int64))).event_id if places else []
+    return [(int(records.offset[place]), event_id) for place, event_id in zip(places, ids, strict=True) if event_id]
 
 
 def _places(records: LogRecords, erased: Mapping[bytes, int]) -> list[int]:

@@ -57,6 +57,17 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Erasure:
+    """One erasure on its way. id: random; offset: of its marker in the log; times: unix seconds, `completed_at` None
+    as long as it is pending. Who was erased is not in here."""
+
+    id: str
+    offset: int
+    requested_at: int
+    completed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     """One record for the log. dedupe: the 16 byte digest of a client-given event id, b"" without one."""
 
@@ -161,7 +172,8 @@ class Commit:
     epoch: of the writer; previous: the offset this step started from; users: packed records by id (UTF-8); documents:
     catalogue JSON by item id; texts: packed text vectors by catalogue index; pending: indexes of items whose open tick
     is not published, to be added to those known (closing: instead of them); skipped: reasons by offset of records that
-    could not be applied; late: how many of the events lay behind the log's time.
+    could not be applied; late: how many of the events lay behind the log's time; deleted_users: ids of users whose
+    records go, none of them among `users`.
     """
 
     epoch: int
@@ -177,3 +189,4 @@ class Commit:
     closing: bool = False
     skipped: Mapping[int, str] = field(default_factory=dict)
     late: int = 0
+    deleted_users: tuple[bytes, ...] = ()

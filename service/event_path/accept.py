@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from service.core.log_records import pack_event, pack_item
-from service.core.types import Append, Event, ItemChange
+from service.core.log_records import pack_erase, pack_event, pack_item, pack_switch
+from service.core.types import Append, Erase, Event, ItemChange, Switch
 
 
 def accept(events: Sequence[Event], given_id: Sequence[bool]) -> list[Append]:
@@ -20,6 +20,11 @@ def accept(events: Sequence[Event], given_id: Sequence[bool]) -> list[Append]:
 def accept_items(changes: Sequence[ItemChange]) -> list[Append]:
     """Log records of catalogue changes."""
     return [Append(pack_item(change)) for change in changes]
+
+
+def accept_marker(marker: Erase | Switch) -> Append:
+    """Log record of a marker."""
+    return Append(pack_erase(marker) if isinstance(marker, Erase) else pack_switch(marker))
 
 
 def digest_of(event_id: bytes) -> bytes:

@@ -27,6 +27,12 @@ class ArchivedSource:
     def fullness(self) -> float:
         return self._source.fullness()
 
+    def erased(self) -> int:
+        return self._source.erased()
+
+    def refresh(self) -> None:
+        self._source.refresh()
+
     def read(self, after: int, count: int, block_ms: int) -> LogRecords:
         """Raises LogTrimmed if the archive lacks them, too; ArchiveMismatch if it is another log's."""
         if self._behind:

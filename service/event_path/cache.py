@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -24,18 +24,22 @@ class RecordCache(Generic[Key]):
     def get(self, keys: Sequence[Key], read: Callable[[Sequence[Key]], list[bytes | None]]) -> list[bytes | None]:
         """Records of distinct `keys`, None where there is none; `read` asks the store for those that are not here."""
         young, old = self._young, self._old
-        found = [young.get(key) or old.get(key) for key in keys]
+        found = [blob if (blob := young.get(key)) is not None else old.get(key) for key in keys]
         missing = [place for place, blob in enumerate(found) if blob is None]
         if missing:
             for place, blob in zip(missing, read([keys[place] for place in missing]), strict=True):
                 found[place] = blob
-        return found
+        return [blob or None for blob in found]
 
     def put(self, records: Mapping[Key, bytes]) -> None:
         self._young.update(records)
         self._bytes += sum(map(len, records.values()))
         if self._bytes > self._size:
             self._old, self._young, self._bytes = self._young, {}, 0
+
+    def drop(self, keys: Iterable[Key]) -> None:
+        """Records that are deleted: there is none, whatever the store may still hold."""
+        self.put(dict.fromkeys(keys, b""))
 
     def clear(self) -> None:
         self._young, self._old, self._bytes = {}, {}, 0

@@ -22,15 +22,18 @@ def check_log(position: Position, source: EventSource) -> None:
         )
 
 
-def check_state(store: StateStore, source: EventSource, bundle: str, epoch: int) -> None:
-    """Prepares the state for a writer with `bundle`: a state in which nothing happened yet becomes its own.
+def check_state(store: StateStore, source: EventSource, bundle: str, epoch: int) -> bool:
+    """Prepares the state for a writer with `bundle`: a state in which nothing happened yet becomes its own. True if it
+    was begun again, because it is from before an erasure that is complete.
 
     Raises StateMismatch, also for a state that other weights made.
     """
     position = store.position()
     check_log(position, source)
-    if position.bundle == bundle:
-        return
-    if position.offset > 0:
+    stale = 0 < position.offset < source.erased()  # restored: it may hold users whose markers have gone from the log
+    if position.bundle == bundle and not stale:
+        return False
+    if position.offset > 0 and not stale:
         raise StateMismatch(f"the state was made by bundle {position.bundle:.12}, not by {bundle:.12}: rebuild it")
     store.reset(epoch, Position(log_id=source.log_id(), bundle=bundle))
+    return stale

@@ -41,6 +41,7 @@ class Rebuild:
         self._lease = lease
         self._source = source
         self._bundle = bundle
+        self._erased = 0
         self._writer = Writer(lease.store, model, learned, lease.epoch, overlap=True, items=items)
 
     @property
@@ -61,8 +62,10 @@ class Rebuild:
                     begun = begun or self._begin()
                     if patience.tried:
                         self._writer.resume()  # a commit's outcome may be unknown
-                    if self._turn(batch_size) and self._switch(close_ticks):
-                        return True
+                    if self._turn(batch_size):
+                        begun = self._source.erased() == self._erased  # else it may hold who was erased since
+                        if begun and self._switch(close_ticks):
+                            return True
                     tell(self.offset, self._source.end())
                     patience.reset()
                 except StoreUnavailable as exc:
@@ -71,6 +74,7 @@ class Rebuild:
 
     def _begin(self) -> bool:
         self._lease.store.reset(self._lease.epoch, Position(log_id=self._source.log_id(), bundle=self._bundle))
+        self._erased = self._source.erased()
         self._writer.resume()
         return True
 

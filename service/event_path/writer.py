@@ -24,6 +24,7 @@ from service.core.types import Commit, FeedEntry, ItemChange, Position
 from service.errors import StateMismatch
 from service.event_path.cache import RecordCache
 from service.event_path.catalogue import Catalogue
+from service.event_path.markers import mark
 from service.ports import StateStore
 
 CACHE_BYTES = 32_000_000
@@ -104,7 +105,8 @@ class Writer:
             elif kind == ITEM:
                 self._apply_changes(columns, places, offset)
             else:
-                self._commit(replace(self.position, offset=offset))
+                marked = mark(kind, columns, places, self._load_users, self._model)
+                self._commit(replace(self.position, offset=offset), marked.users, deleted=marked.deleted)
 
     def _runs(self, records: LogRecords) -> Iterator[tuple[int, Columns, Int, int]]:
         """(kind, columns, places in them, offset to commit at) of the records of one kind that stand together.
@@ -156,6 +158,7 @@ class Writer:
         position = replace(self.position, offset=offset, log_time=log_time, tick=tick)
         blobs = dict(zip(user_ids, pack_users(users), strict=True))
         opened = items.rows["key"] != keys  # a tick opens: what the one before it left shows from now on
+        opened |= index >= len(self._items) - len(new)  # one that only switched-off users have touched shows, too
         late = int(users.rows["late"].sum()) - late
         self._commit(position, blobs, index, items.rows, new, shown=index[opened], late=late)
 
@@ -190,6 +193,7 @@ class Writer:
         texts: dict[int, bytes] | None = None,
         shown: Int = _NONE,
         late: int = 0,
+        deleted: tuple[bytes, ...] = (),
     ) -> None:
         """Commits a step: the touched items (index, rows), and the vectors of those whose visible one has changed.
 
@@ -218,6 +222,7 @@ class Writer:
             closing,
             {at: why for at, why in self._skipped.items() if self.position.offset < at <= position.offset},
             late,
+            deleted,
         )
         self._send(commit)
         self.position = position
@@ -231,6 +236,9 @@ class Writer:
             self._store.commit(commit)
         else:
             self._under_way = self._committer.submit(self._store.commit, commit)
+        if commit.deleted_users:
+            self._user_cache.drop(commit.deleted_users)
+            self.settle()  # until then the store still has them
 
     def _ended(self, index: Int, rows: Records, tick: int, shown: Int) -> tuple[Int, Float]:
         """(indexes, their vectors visible in `tick`) of the items whose visible vector this step changes.

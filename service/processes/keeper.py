@@ -1,4 +1,4 @@
-"""The keeper: copies the log to the archive and trims the log. One at a time, by a lease; another one waits."""
+"""The keeper: copies the log to the archive, trims the log, finishes erasures. One at a time, by a lease."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from threading import Thread
 import structlog
 
 from service.errors import Fenced, LeaseHeld, StoreUnavailable
-from service.event_path import Keeping
+from service.event_path import ArchivedSource, Erasing, Keeping
 from service.settings import PREFIX, Settings
 from service.wiring import KeeperServices, build_keeper
 
 log = structlog.get_logger("peregrine.keeper")
 
+GRACE_SECONDS = 30.0
+"""A generation of the state that is no longer active is deleted after this: no request reads it any more."""
 _RETRY_SECONDS = 0.5
 
 
@@ -88,14 +90,18 @@ class Keeper:
                 log.warning("lease_not_renewed", error=str(exc))
 
     def _keep(self, epoch: int) -> None:
-        keeping = self._keeping()
+        keeping, erasing = self._keeping(), self._erasing()
         resumed = False
         while not self.stop.is_set():
             try:
                 if not resumed:
                     keeping.resume(epoch)
+                    erasing.resume(epoch)
                     resumed = True
-                if not keeping.turn():
+                more = keeping.turn()
+                self.services.generations.delete_retired(GRACE_SECONDS)
+                erasing.turn()
+                if not more:
                     self.stop.wait(self.settings.keeper_seconds)
             except StoreUnavailable as exc:
                 resumed = False  # the outcome of a step may be unknown: see what is there
@@ -107,11 +113,19 @@ class Keeper:
         return Keeping(
             services.source,
             services.log,
-            services.store,
+            services.generations,
             services.snapshots,
             services.archive,
             self.settings.log_length,
         )
+
+    def _erasing(self) -> Erasing:
+        services = self.services
+        source = services.source
+        if services.archive is not None:
+            source = ArchivedSource(services.archive, source)
+        files = (services.state_files, services.log_files)
+        return Erasing(source, services.generations, services.erasures, services.archive, *files)
 
     @property
     def _lease_ms(self) -> int:

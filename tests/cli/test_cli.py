@@ -22,6 +22,8 @@ COMMANDS = (
     "import",
     "replay",
     "recommend",
+    "erase",
+    "export-user",
     "bench",
     "archive",
     "doctor",
@@ -65,7 +67,14 @@ def test_starting_up_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("nonsense",), ("recommend",), ("recommend", "u", "-k", "0"), ("replay",), ("demo", "--households", "many")],
+    [
+        ("nonsense",),
+        ("recommend",),
+        ("erase",),
+        ("recommend", "u", "-k", "0"),
+        ("replay",),
+        ("demo", "--households", "many"),
+    ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
     done = peregrine(*arguments)

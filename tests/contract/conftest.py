@@ -24,7 +24,9 @@ from service.adapters.in_memory import (
     InMemoryStateReader,
 )
 from service.adapters.in_memory_archive import InMemoryLogKeeper
+from service.adapters.in_memory_erasures import InMemoryErasures
 from service.adapters.redis_clients import Server
+from service.adapters.redis_erasures import RedisErasures
 from service.adapters.redis_feed import RedisItemFeed
 from service.adapters.redis_generations import RedisActiveState, RedisGenerations
 from service.adapters.redis_keeper import RedisLogKeeper
@@ -32,7 +34,17 @@ from service.adapters.redis_log import RedisEventLog, RedisEventSource
 from service.adapters.redis_state import RedisStateReader
 from service.core.types import Append
 from service.embedded import EmbeddedValkey
-from service.ports import ActiveState, EventLog, EventSource, Generations, ItemFeed, LogKeeper, StateReader, StateStore
+from service.ports import (
+    ActiveState,
+    Erasures,
+    EventLog,
+    EventSource,
+    Generations,
+    ItemFeed,
+    LogKeeper,
+    StateReader,
+    StateStore,
+)
 from tests.process.toy import TOY_SPEC
 
 TIMEOUT = 5.0
@@ -57,6 +69,7 @@ class Log:
     events: EventLog
     source: EventSource
     keeper: LogKeeper
+    erasures: Erasures
     sleep: Callable[[float], None]
     run_ahead: Callable[[int], int]
 
@@ -131,15 +144,18 @@ def _in_memory_log(**options: int) -> Log:
         clock.now -= seconds
         return log.timestamps[given - 1]
 
-    return Log(InMemoryEventLog(log), InMemoryEventSource(log), InMemoryLogKeeper(log), sleep, run_ahead)
+    sides = (InMemoryEventLog(log), InMemoryEventSource(log), InMemoryLogKeeper(log), InMemoryErasures(log))
+    return Log(*sides, sleep, run_ahead)
 
 
 def _valkey_log(cleanup: AsyncExitStack, server: Server, **options: int) -> Log:
     events, source, keeper = RedisEventLog(server, **options), RedisEventSource(server), RedisLogKeeper(server)
+    erasures = RedisErasures(server)
     raw: Any = redis.Redis.from_url(server.url)
     cleanup.push_async_callback(events.aclose)
     cleanup.callback(source.close)
     cleanup.callback(keeper.close)
+    cleanup.callback(erasures.close)
     cleanup.callback(raw.close)
 
     def run_ahead(seconds: int) -> int:
@@ -147,7 +163,7 @@ def _valkey_log(cleanup: AsyncExitStack, server: Server, **options: int) -> Log:
         raw.hset(f"{server.prefix}:log:meta", "time", given)
         return given
 
-    return Log(events, source, keeper, time.sleep, run_ahead)
+    return Log(events, source, keeper, erasures, time.sleep, run_ahead)
 
 
 def _in_memory_state(feed_length: int = 10_000, spec: ModelSpec = TOY_SPEC) -> State:

@@ -96,6 +96,19 @@ async def test_a_large_commit_goes_in_one_step_and_comes_back(new_state: NewStat
     assert state.store.users(list(users)) == list(users.values())
 
 
+async def test_a_commit_deletes_users_and_no_others(new_state: NewState) -> None:
+    state = new_state()
+    epoch = state.store.acquire("w", LEASE_MS)
+    users = {b"user-%d" % n: b"x" for n in range(2_500)}
+    state.store.commit(commit_of(epoch, 0, 5, users=users, items={0: b"i"}, skipped={3: "bad"}))
+    gone = (*list(users)[7:], b"never seen")
+    state.store.commit(commit_of(epoch, 5, 6, users={b"new": b"n"}, deleted_users=gone, skipped={6: "bad"}))
+    assert state.store.users(list(users)) == [b"x"] * 7 + [None] * 2_493
+    assert state.store.users([b"new"]) == [b"n"]
+    assert state.store.items([0]) == [b"i"]
+    assert state.store.skipped() == {3: "bad", 6: "bad"}
+
+
 async def test_nothing_is_asked_for_and_nothing_comes(new_state: NewState) -> None:
     state = new_state()
     assert state.store.users([]) == state.store.items([]) == state.store.texts([]) == []

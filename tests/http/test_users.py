@@ -23,6 +23,7 @@ def test_counts_neighbours_and_pairs_are_those_of_the_events(service: Running) -
     assert body.pop("late") >= 1  # behind the log's time, which other tests move, too
     assert body == {
         "user_id": "reader",
+        "personalised": True,
         "events": 4,
         "moments": 2,
         "items": 3,

@@ -7,8 +7,14 @@ from threading import Thread
 
 import pytest
 
-from service.adapters.in_memory import InMemoryEventSource, InMemoryStateStore
-from service.adapters.in_memory_archive import InMemoryArchive, InMemoryArchiveStore, InMemoryLogKeeper
+from service.adapters.in_memory import InMemoryEventSource, InMemoryGenerations
+from service.adapters.in_memory_archive import (
+    InMemoryArchive,
+    InMemoryArchiveStore,
+    InMemoryLogKeeper,
+    InMemorySnapshots,
+)
+from service.adapters.in_memory_erasures import InMemoryErasures
 from service.core.log_records import LogRecords
 from service.errors import LogTrimmed, StoreUnavailable
 from service.event_path import ArchivedSource
@@ -87,7 +93,8 @@ def run_until(keeper: Keeper, condition: Callable[[], bool]) -> None:
 
 def services(place: Place, archive: EventArchive | None) -> KeeperServices:
     source, keeper = InMemoryEventSource(place.log), InMemoryLogKeeper(place.log)
-    return KeeperServices(source, keeper, InMemoryStateStore(place.state), place.snapshots, archive)
+    erasing = (InMemoryErasures(place.log), InMemorySnapshots(), InMemorySnapshots())
+    return KeeperServices(source, keeper, InMemoryGenerations(place.state), place.snapshots, archive, *erasing)
 
 
 def test_the_process_rides_out_an_archive_that_is_away_and_gives_its_lease_back() -> None:

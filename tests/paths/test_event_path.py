@@ -213,6 +213,23 @@ def test_only_a_state_in_which_nothing_happened_is_taken_over_by_another_bundle(
     assert list(stored.users) == [b"a"]
 
 
+def test_a_state_from_before_a_complete_erasure_is_made_again() -> None:
+    """It would never meet the marker."""
+    log, stored = log_of([("a", "x", 1_000), ("b", "x", 1_000)]), InMemoryState()
+    store, source = InMemoryStateStore(stored), InMemoryEventSource(log)
+    epoch = store.acquire("writer", 60_000)
+    check_state(store, source, "bundle", epoch)
+    writer = Writer(store, ToyModel(), NO_LEARNED, epoch)
+    writer.resume()
+    writer.step(source.read(0, 1, 0))
+    log.erased = 1
+    assert check_state(store, source, "bundle", epoch) is False
+    log.erased = 2
+    assert check_state(store, source, "bundle", epoch) is True
+    assert (stored.users, stored.position.offset) == ({}, 0)
+    assert check_state(store, source, "bundle", epoch) is False
+
+
 def test_accept_deduplicates_only_ids_that_the_client_gave() -> None:
     first, second = accept(events_of([("a", "x", 1), ("a", "y", 2)]), [True, False])
     assert len(first.dedupe) == 16
