@@ -10,23 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.adapters.in_memory import InMemoryEventSource, InMemoryState, InMemoryStateStore
-from service.core.types import Commit
+from service.core.blobs import unpack_users
+from service.core.types import Commit, Erase
 from service.errors import Fenced, StoreUnavailable
-from service.event_path import Writer, apply_records
+from service.event_path import Writer, accept, accept_marker, apply_records
 from service.event_path.cache import RecordCache
-from tests.paths.test_event_path import NO_LEARNED, Row, assert_agrees, log_of, offline, rows_of
-from tests.process.toy import ToyModel
+from tests.paths.test_event_path import NO_LEARNED, Row, assert_agrees, events_of, log_of, offline, rows_of
+from tests.process.toy import TOY_SPEC, ToyModel
 
 
 class Unreliable(InMemoryStateStore):
     """Takes its time for a commit; refuses some, and of some only the answer is lost."""
 
-    def __init__(self, state: InMemoryState, fates: Iterator[str]) -> None:
+    def __init__(self, state: InMemoryState, fates: Iterator[str], seconds: float = 0.001) -> None:
         super().__init__(state)
         self._fates = fates
+        self._seconds = seconds
 
     def commit(self, commit: Commit) -> None:
-        time.sleep(0.001)
+        time.sleep(self._seconds)
         fate = next(self._fates, "done")
         if fate == "refused":
             raise StoreUnavailable("refused")
@@ -79,6 +81,17 @@ def test_a_fenced_commit_under_way_is_told_at_the_next_step() -> None:
         writer.step(source.read(1, 1, 0))
     assert (state.users, state.position.offset) == ({}, 0)
     writer.close()
+
+
+def test_a_user_who_is_erased_by_a_commit_under_way_is_not_read_back() -> None:
+    log = log_of([("a", "x", 1_000)])
+    log.append([accept_marker(Erase("a")), *accept(events_of([("a", "y", 1_010)]), [False])])
+    state, source = InMemoryState(), InMemoryEventSource(log)
+    writer = overlapping(Unreliable(state, iter([]), seconds=0.05))
+    for after in range(3):
+        writer.step(source.read(after, 1, 0))
+    writer.close()
+    assert unpack_users([state.users[b"a"]], TOY_SPEC).rows["events"].tolist() == [1]
 
 
 def test_a_cache_keeps_what_the_last_put_brought_and_forgets_what_is_old() -> None:
