@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 
@@ -18,7 +18,7 @@ from service.adapters.bundle import Bundle
 from service.adapters.in_memory import InMemoryState, InMemoryStateStore
 from service.core.blobs import unpack_items, unpack_users
 from service.core.log_records import EVENT, ITEM, Columns, LogRecords
-from service.core.types import Position
+from service.core.types import Event, Position
 from service.event_path import Writer
 from service.ports import EventSource, StateStore
 from tests.faults.traffic import Batch, Document, Ledger
@@ -90,33 +90,26 @@ def _judge_events(ledger: Ledger, columns: Columns, verdict: Verdict) -> None:
     offsets = columns.records.offset.tolist()
     if offsets != list(range(1, len(offsets) + 1)):
         verdict.note("the offsets of the log are not contiguous")
-    places = np.flatnonzero(columns.kind == EVENT).tolist()
-    found = Counter(columns.event_id[place].decode() for place in places)
+    events = {place: columns.event(place) for place in np.flatnonzero(columns.kind == EVENT).tolist()}
+    found = Counter(event.event_id for event in events.values())
     sent = {event["event_id"]: event for batch in ledger.events for event in batch.new}
     verdict.lost += len(sent.keys() - found.keys())
     verdict.doubled += sum(found.values()) - len(found.keys() & sent.keys())
-    for place in places:
-        event = columns.event(place)
-        if not _same(sent.get(event.event_id, {}), columns, place):
+    for event in events.values():
+        if not _reads_as(event, sent.get(event.event_id, {})):
             verdict.note(f"the log holds {event} where {sent.get(event.event_id)} was sent")
-    given = [columns.records.timestamp[place] for place in places if _untimed(sent, columns, place)]
-    if (np.diff(given) < 0).any():
+    timed = [place for place, event in events.items() if "timestamp" in sent.get(event.event_id, {})]
+    if (np.diff(np.delete(columns.records.timestamp, timed)) < 0).any():
         verdict.note("the log's clock went back: it gave a time below one that it gave before")
     wrong = _order_by_user(_acked_at(ledger.events)) ^ _order_by_user(
-        (offsets[place], columns.event(place).user_id, columns.event(place).event_id) for place in places
+        (offsets[place], event.user_id, event.event_id) for place, event in events.items()
     )
     verdict.wrong_entities += len({user for user, _ in wrong})
 
 
-def _untimed(sent: Mapping[str, Document], columns: Columns, place: int) -> bool:
-    return "timestamp" not in sent.get(columns.event_id[place].decode(), {"timestamp": 0})
-
-
-def _same(sent: Document, columns: Columns, place: int) -> bool:
-    event = columns.event(place)
-    return (event.user_id, event.item_id, event.type, event.value) == tuple(
-        sent.get(name) for name in ("user_id", "item_id", "type", "value")
-    ) and sent.get("timestamp", event.timestamp) == event.timestamp
+def _reads_as(event: Event, sent: Document) -> bool:
+    there = {"user_id": event.user_id, "item_id": event.item_id, "type": event.type, "value": event.value}
+    return there | {"event_id": event.event_id, "timestamp": event.timestamp} == {"timestamp": event.timestamp} | sent
 
 
 def _acked_at(batches: Iterable[Batch]) -> Iterable[tuple[int, str, str]]:

@@ -23,14 +23,13 @@ from typing import Any
 
 from model.spec import ModelSpec
 from service.commands.bundles import shipped
-from service.embedded import _find_binary
 from service.logs import configure
 from service.settings import PREFIX
 from service.wiring import build_worker, read_bundle
 from tests.faults import enclosure, shim
 from tests.faults.chaos import Chaos, plan
 from tests.faults.oracle import TOLERANCE, judge
-from tests.faults.servers import Deployment
+from tests.faults.servers import Deployment, default_server
 from tests.faults.traffic import ITEMS, Ledger, Traffic, seeded
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +83,7 @@ class Result:
         return not (self.lost or self.doubled or self.wrong_entities or self.notes)
 
 
-def run_once(seed: str, size: Size, folder: Path, bundles: dict[str, Path]) -> Result:
+def run_once(seed: str, size: Size, folder: Path, bundles: dict[str, Path], binary: Path) -> Result:
     """One run in `folder`, which is removed if nothing went wrong."""
     rng, begun = seeded(seed), time.monotonic()
     clock = rng.choice(("event", "event", "wall"))
@@ -107,7 +106,7 @@ def run_once(seed: str, size: Size, folder: Path, bundles: dict[str, Path]) -> R
         "batch_size": rng.choice((50, 500, 2_000)),
     }
     try:
-        with Deployment(folder, _find_binary(), shim.build(folder), small_disks, **settings) as deployment:
+        with Deployment(folder, binary, shim.build(folder), small_disks, **settings) as deployment:
             _disturb(deployment, Chaos(deployment, rng, iptables), rng, size, result)
     except Exception as exc:
         result.notes.append(f"{type(exc).__name__}: {exc}")
@@ -176,7 +175,7 @@ def series(options: argparse.Namespace, size: Size) -> list[Result]:
                 say(f"the time is up after {number} of {options.runs} runs")
                 break
             bundles = bundles or make_bundles(folder / "bundles")
-            result = run_once(seed, size, folder / f"run-{seed}", bundles)
+            result = run_once(seed, size, folder / f"run-{seed}", bundles, options.server)
             kept.write_text(json.dumps(asdict(result), indent=1) + "\n")
         results.append(Result(**json.loads(kept.read_text())))
         say(f"run {seed}: {json.dumps(asdict(results[-1]) | {'size': None})}")
@@ -234,6 +233,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--minutes", type=float, default=40.0, help="no run begins after that")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "faults")
+    parser.add_argument("--server", type=Path, default=default_server(), help="a Redis or Valkey server's binary")
     parser.add_argument("--short", action="store_true", help="small runs, as `make test` has one")
     return parser.parse_args(arguments)
 

