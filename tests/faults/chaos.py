@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -98,9 +98,9 @@ class Chaos:
                 return undo
         raise TimeoutError(f"{name}: the server does not answer")
 
-    def cut_all_power(self) -> None:
-        """Of both stores at once."""
-        self.tally.dropped += sum(store.cut_power(self._rng) for store in self._deployment.stores.values())
+    def cut_power(self, names: Sequence[str]) -> None:
+        """Of some stores at once."""
+        self.tally.dropped += sum(self._deployment.stores[name].cut_power(self._rng) for name in names)
         self.tally.power_cuts += 1
 
     def _store(self) -> Store:
@@ -118,9 +118,7 @@ class Chaos:
         return lambda: void(process.signal(signal.SIGCONT))
 
     def _power_cut(self) -> None:
-        for name in self._rng.choice((["log"], ["state"], ["log", "state"])):
-            self.tally.dropped += self._deployment.stores[name].cut_power(self._rng)
-        self.tally.power_cuts += 1
+        self.cut_power(self._rng.choice((["log"], ["state"], STORES)))
 
     def _tear(self) -> None:
         self._store().tear()

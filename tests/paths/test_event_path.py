@@ -13,6 +13,7 @@ from model.process.apply import visible_items
 from model.process.batch import Events
 from model.process.records import NEVER
 from model.process.state import State
+from model.spec import ModelSpec
 from service.adapters.exact_index import ExactIndex
 from service.adapters.in_memory import InMemoryEventSource, InMemoryLog, InMemoryState, InMemoryStateStore
 from service.core.blobs import unpack_items, unpack_users
@@ -67,10 +68,10 @@ def offline(rows: list[Row], item_ids: list[str], user_ids: list[str]) -> State:
     return state
 
 
-def assert_agrees(stored: InMemoryState, expected: State, user_ids: list[str]) -> None:
+def assert_agrees(stored: InMemoryState, expected: State, user_ids: list[str], spec: ModelSpec = TOY_SPEC) -> None:
     """Integers equal; floats to the rounding of sums taken in another order."""
-    users = unpack_users([stored.users[user.encode()] for user in user_ids], TOY_SPEC)
-    items = unpack_items([stored.items[at] for at in range(len(stored.ids))], TOY_SPEC)
+    users = unpack_users([stored.users[user.encode()] for user in user_ids], spec)
+    items = unpack_items([stored.items[at] for at in range(len(stored.ids))], spec)
     for ours, theirs in ((users.rows, expected.users), (items, expected.items)):
         for name in ours.dtype.names or ():
             np.testing.assert_allclose(ours[name], theirs[name], rtol=2e-5, atol=2e-6, err_msg=name)
