@@ -15,9 +15,7 @@ TRAINS := $(filter --train,$(ARGS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-long test-redis-7 test-redis-8 lint clean
-
-.PHONY: help demo test test-all faults lint clean
+.PHONY: help demo test test-all test-long test-redis-7 test-redis-8 faults lint clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -34,7 +32,6 @@ test-all: lint ## The same with the tests that take minutes, and what concerns t
 test-long:
 	$(BIN)/python -m pytest -m '' $(PYTEST_ARGS)
 
-<<<<<<< HEAD
 # The suites that show what a server must do. Without these servers their part of `test-all` fails and says why.
 SERVER_TESTS := tests/contract $(wildcard tests/faults)
 
@@ -49,11 +46,10 @@ test-redis-8: $(VENV)/.stamp-servers
 .cache/redis-7.0/redis-server: tests/redis_7.sh
 	@tests/redis_7.sh .cache/redis-7.0
 	@touch $@
-=======
+
 faults: $(VENV)/.stamp-dev ## Kill, cut and freeze everything while events come in; options in ARGS="--runs 10 --seed 1"
+	@$(BIN)/python -m pytest -m long tests/faults/test_state_machine.py >&2
 	@$(BIN)/python -m tests.faults.run $(ARGS)
-	$(BIN)/python -m pytest -m '' tests/faults/test_state_machine.py
->>>>>>> 64d8391 (Prove that the shim and the oracle bite; run the short form with the tests)
 
 lint: $(VENV)/.stamp-dev ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .

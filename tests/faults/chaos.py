@@ -20,6 +20,7 @@ from tests.faults.servers import Deployment, Store
 Undo = Callable[[], None]
 
 STORES = ("log", "state")
+DISKS = (*STORES, "keeper")
 HOUR = 3_600
 _TAKEOVER_DEADLINE = 60.0
 _POLL_SECONDS = 0.01
@@ -99,8 +100,8 @@ class Chaos:
         raise TimeoutError(f"{name}: the server does not answer")
 
     def cut_power(self, names: Sequence[str]) -> None:
-        """Of some stores at once."""
-        self.tally.dropped += sum(self._deployment.stores[name].cut_power(self._rng) for name in names)
+        """Of some processes that write to a disk, at once."""
+        self.tally.dropped += self._deployment.cut_power(names, self._rng)
         self.tally.power_cuts += 1
 
     def _store(self) -> Store:
@@ -118,7 +119,7 @@ class Chaos:
         return lambda: void(process.signal(signal.SIGCONT))
 
     def _power_cut(self) -> None:
-        self.cut_power(self._rng.choice((["log"], ["state"], STORES)))
+        self.cut_power(self._rng.choice((["log"], ["state"], ["keeper"], DISKS)))
 
     def _tear(self) -> None:
         self._store().tear()

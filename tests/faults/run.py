@@ -1,8 +1,9 @@
 """`python -m tests.faults.run`: seeded runs of the real processes under faults, judged by an oracle.
 
-A run is a deployment of its own, traffic, a schedule of faults, and at the end a power cut of the state and one of both
-stores. Its result is kept under --out, in a folder named by the sources, so that a broken-off series goes on where it
-was. On stdout: one JSON line. Exit code 1 if anything was lost, doubled, wrong or stuck; then the run's folder is kept.
+A run is a deployment of its own, traffic, a schedule of faults, and at the end, while nothing comes in, two power cuts:
+of the state, and of everything. Its result is kept under --out, in a folder named by the sources, so that a broken-off
+series goes on where it was. On stdout: one JSON line. Exit code 1 if anything was lost, doubled, wrong or stuck; then
+the run's folder is kept.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from service.logs import configure
 from service.settings import PREFIX
 from service.wiring import build_worker, read_bundle
 from tests.faults import enclosure, shim
-from tests.faults.chaos import STORES, Chaos, plan
+from tests.faults.chaos import DISKS, Chaos, plan
 from tests.faults.oracle import TOLERANCE, judge
 from tests.faults.servers import Deployment, default_server
 from tests.faults.traffic import ITEMS, Ledger, Traffic, seeded
@@ -102,6 +103,7 @@ def run_once(seed: str, size: Size, folder: Path, bundles: dict[str, Path], bina
         "bundle": bundles[clock],
         "embed_text": "off",
         "lease_seconds": 3.0,
+        "log_length": rng.choice((1_000, 5_000)),
         "feed_length": rng.choice((100, 2_000)),
         "batch_size": rng.choice((50, 500, 2_000)),
     }
@@ -127,7 +129,7 @@ def _disturb(deployment: Deployment, chaos: Chaos, rng: Random, size: Size, resu
         ledger = traffic.finish()
         _note_tally(chaos, ledger, result)
     _settle(deployment, result)
-    for stores in (["state"], STORES):  # while no event comes in
+    for stores in (["state"], DISKS):  # while no event comes in
         chaos.cut_power(stores)
         _settle(deployment, result)
     _note_tally(chaos, ledger, result)

@@ -1,4 +1,4 @@
-"""The processes of one run: two stores with their proxies, two workers, an API; each may be killed, held and cut."""
+"""The processes of a run: two stores behind proxies, two workers, a keeper, an API. Each may be killed and held."""
 
 from __future__ import annotations
 
@@ -145,12 +145,6 @@ class Store(Process):
             undo.callback(self.kill)
             yield
 
-    def cut_power(self, rng: Random) -> int:
-        """Kills it and drops what it never synced; returns the bytes that were lost."""
-        with self.held():
-            self.kill()
-            return self.shim.cut_power(self.folder, rng)
-
     def tear(self) -> None:
         """Kills it in the middle of a commit: half of a transaction stands at the end of its file."""
         with self.held():
@@ -177,9 +171,10 @@ class Deployment:
 
     def __init__(self, folder: Path, binary: Path, library: Path, small_disks: bool, **settings: Any) -> None:
         self.stores = {name: Store(name, folder, binary, library, small_disks) for name in ("log", "state")}
-        self.shims = {name: Shim(library, folder, name) for name in ("worker-1", "worker-2", "api")}
+        self.shims = {name: Shim(library, folder, name) for name in ("worker-1", "worker-2", "keeper", "api")}
+        self.archive = folder / "archive"
         self._folder = folder
-        self._given = settings
+        self._given = settings | {"archive_url": str(self.archive), "keeper_seconds": 0.5}
         self._exits = ExitStack()
         self._stopping = threading.Event()
         self.api_port = free_port()
@@ -226,13 +221,24 @@ class Deployment:
             if value is not None
         }
         environment = {f"{PREFIX}{key.upper()}": value for key, value in plain.items()} | {"OMP_NUM_THREADS": "1"}
+        environment |= shim.environment(synced=name == "keeper")
         command = [sys.executable, "-m", "service.processes.child", name.partition("-")[0]]
-        return Process(name, command, environment | shim.environment(synced=False), self._folder / f"{name}.said")
+        return Process(name, command, environment, self._folder / f"{name}.said")
 
     def _supervise(self) -> None:
         while not self._stopping.wait(0.05):
             for process in self.processes.values():
                 process.tend()
+
+    def cut_power(self, names: Sequence[str], rng: Random) -> int:
+        """Of the log, the state and the keeper, or some of them, at once: all are dead before one comes back."""
+        folders = {"keeper": self.archive} | {name: store.folder for name, store in self.stores.items()}
+        shims = self.shims | {name: store.shim for name, store in self.stores.items()}
+        with ExitStack() as held:
+            for name in names:
+                held.enter_context(self.processes[name].held())
+                self.processes[name].kill()
+            return sum(shims[name].cut_power(folders[name], rng) for name in names)
 
     def leader(self) -> tuple[str, int]:
         """Name and pid of the worker that holds the lease; ("", 0) if nobody does."""

@@ -27,9 +27,6 @@ from hypothesis.stateful import (
 )
 
 from model.process.apply import visible_items
-from model.process.batch import Events
-from model.process.records import NEVER
-from model.process.state import State
 from service.adapters.exact_index import ExactIndex
 from service.adapters.in_memory import (
     InMemoryEventSource,
@@ -39,22 +36,15 @@ from service.adapters.in_memory import (
     InMemoryStateStore,
 )
 from service.core.blobs import unpack_items
-from service.core.learned_items import LearnedItems
 from service.core.types import Append, Commit, Event, ItemChange
 from service.errors import StoreUnavailable, WriterConflict
 from service.event_path import Writer, accept, accept_items, apply_records, check_state
 from service.ports import FeedLost
+from tests.faults.one_by_one import LEARNED, MODEL, SPEC, Told, items_of, one_by_one, users_of
 from tests.paths.test_event_path import assert_agrees
-from tests.process.toy import TOY_SPEC, ToyModel
 
 USERS, ITEMS = "abcd", "uvwxyz"
-SPEC = TOY_SPEC.model_copy(update={"embedder": "toy", "text_dim": 4, "max_pairs": 4})
-MODEL = ToyModel(SPEC)
-LEARNED = LearnedItems(["u", "v"], np.array([[0.5, -0.25], [0.125, 1.0]], np.float32))
 POISON = b"?" + bytes(16)
-Told = Event | ItemChange | None
-"""What was appended; None for what cannot be applied."""
-
 gaps = st.integers(0, 150)
 rows = st.lists(st.tuples(st.sampled_from(USERS), st.sampled_from(ITEMS), gaps), min_size=1, max_size=8)
 
@@ -158,7 +148,7 @@ class EventPath(RuleBasedStateMachine):
             if len(records := self.source.read(self.writer.position.offset, count, 0)):
                 apply_records(self.writer, records)
             else:
-                self.writer.settle()
+                self.writer.check()
 
     @rule(seconds=st.integers(0, 400))
     def close_ticks(self, seconds: int) -> None:
@@ -255,12 +245,11 @@ class EventPath(RuleBasedStateMachine):
     @rule()
     def settle(self) -> None:
         """Everything applied and followed; then both are compared with the oracle."""
-        self.writer.resume()
         while self.state.position.offset < self.source.end():
             self.work(100)
         self.follow()
-        expected = self._expected()
-        users = [user for user in USERS if any(isinstance(told, Event) and told.user_id == user for told in self.told)]
+        assert self.state.ids == items_of(self.told)
+        expected, users = one_by_one(self.told), users_of(self.told)
         assert sorted(self.state.users) == [user.encode() for user in users]
         assert_agrees(self.state, expected, users, SPEC)
         assert self.state.position.log_time == expected.log_time
@@ -270,25 +259,6 @@ class EventPath(RuleBasedStateMachine):
         for name in self.index.counters.dtype.names or ():
             np.testing.assert_allclose(self.index.counters[name], expected.items[name], rtol=2e-5, err_msg=name)
         assert self.index.position.offset == len(self.told)
-
-    def _expected(self) -> State:
-        """One record after the other."""
-        told = [one for one in self.told if one is not None]
-        item_ids = list(dict.fromkeys(one.item_id for one in told))
-        assert self.state.ids == item_ids
-        users = list(dict.fromkeys(one.user_id for one in sorted(self._events(), key=lambda e: e.user_id)))
-        blank = np.zeros((len(item_ids), SPEC.text_dim), np.float32)
-        static = LEARNED.static_half(item_ids, blank, MODEL)
-        state = State(MODEL, len(users), item_ids, static, np.full(len(item_ids), -NEVER))
-        for offset, one in enumerate(self.told, 1):
-            if isinstance(one, Event):
-                state.apply(_arrays(one, users.index(one.user_id), item_ids.index(one.item_id), offset))
-            elif one is not None:
-                _put(state, one, item_ids.index(one.item_id), offset)
-        return state
-
-    def _events(self) -> list[Event]:
-        return [told for told in self.told if isinstance(told, Event)]
 
     @invariant()
     def the_state_is_never_ahead(self) -> None:
@@ -300,19 +270,6 @@ class EventPath(RuleBasedStateMachine):
         finally:
             for writer in self.writers:
                 writer.close()
-
-
-def _arrays(event: Event, user: int, item: int, offset: int) -> Events:
-    kind = np.array([SPEC.type_code(event.type)], np.uint8)
-    at, value = np.array([event.timestamp]), np.array([event.value], np.float32)
-    return Events(np.array([user]), np.array([item]), at, kind, value, np.array([offset]))
-
-
-def _put(state: State, change: ItemChange, item: int, offset: int) -> None:
-    text = np.frombuffer(change.vector, np.float32) if change.vector else np.zeros(SPEC.text_dim, np.float32)
-    state.items["x"][item] = LEARNED.static_half([change.item_id], text[None], MODEL)[0]
-    state.items["available_from"][item] = -NEVER if change.available_from is None else change.available_from
-    state.items["offset"][item] = offset
 
 
 PROFILE = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))

@@ -186,6 +186,30 @@ def test_a_stalled_writer_is_fenced_and_changes_nothing() -> None:
     assert (stored.users, stored.items, stored.position) == before
 
 
+def test_a_state_that_fell_back_while_nothing_came_in_is_noticed() -> None:
+    log, stored = log_of([("a", "x", 1_000), ("a", "y", 1_100)]), InMemoryState()
+    writer, source = writer_on(stored), InMemoryEventSource(log)
+    writer.step(source.read(0, 1, 0))
+    before = stored.position
+    writer.step(source.read(1, 1, 0))
+    writer.check()
+    stored.position = before
+    with pytest.raises(Fenced, match=r"stands at .*offset=1"):
+        writer.check()
+
+
+def test_a_writer_that_meets_what_a_fallen_back_state_lost_is_fenced() -> None:
+    """Not a mismatch, which would end the worker and ask for a rebuild."""
+    stored = InMemoryState()
+    writer = writer_on(stored)
+    before = stored.position
+    writer.step(InMemoryEventSource(log_of([("a", "x", 1_000)])).read(0, 1, 0))
+    stored.position, stored.items = before, {}
+    writer._item_cache.clear()
+    with pytest.raises(Fenced):
+        writer.close_ticks(2_000)
+
+
 def test_state_of_another_log_and_state_ahead_of_its_log_are_refused() -> None:
     log, stored = log_of([("a", "x", 1_000)]), InMemoryState()
     store, source = InMemoryStateStore(stored), InMemoryEventSource(log)
