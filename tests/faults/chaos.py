@@ -15,7 +15,7 @@ from service.adapters.redis_clients import Server
 from service.adapters.redis_state import RedisStateStore
 from service.errors import StoreUnavailable
 from tests.faults import enclosure
-from tests.faults.servers import Deployment, Store
+from tests.faults.servers import KEYS, LEASE, Deployment, Store
 
 Undo = Callable[[], None]
 
@@ -171,7 +171,7 @@ class Chaos:
     def _two_workers(self) -> None:
         """The lease is gone under its holder: the other worker takes it while the first still writes."""
         with self._deployment.stores["state"].admin() as state:
-            state.delete("faults:lease")
+            state.delete(LEASE)
 
     def _set_clock_back(self) -> Undo:
         deployment = self._deployment
@@ -208,7 +208,7 @@ class Chaos:
     def _wait_for_other(self, pid: int) -> float:
         """When another process than `pid` had committed."""
         deadline = time.monotonic() + _TAKEOVER_DEADLINE
-        store = RedisStateStore(Server(f"redis://127.0.0.1:{self._deployment.stores['state'].port}", "faults", 2.0))
+        store = RedisStateStore(Server(f"redis://127.0.0.1:{self._deployment.stores['state'].port}", KEYS, 2.0))
         before: int | None = None
         try:
             while time.monotonic() < deadline:

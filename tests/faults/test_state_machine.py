@@ -1,5 +1,5 @@
-"""Any sequence of posts, repeats, late events, catalogue changes, lost replies, stalled writers, restarts and new
-bundles leaves the state that the same records make one by one, in arrays, undisturbed; and every replica sees it.
+"""Any sequence of posts, repeats, late events, catalogue changes, lost replies, stalled writers, restarts, power cuts
+and rebuilds leaves the state that the same records make one by one, in arrays, and every replica sees it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
+from threading import Event as Flag
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ from model.process.apply import visible_items
 from service.adapters.exact_index import ExactIndex
 from service.adapters.in_memory import (
     InMemoryEventSource,
+    InMemoryGenerations,
     InMemoryItemFeed,
     InMemoryLog,
     InMemoryState,
@@ -38,7 +40,7 @@ from service.adapters.in_memory import (
 from service.core.blobs import unpack_items
 from service.core.types import Append, Commit, Event, ItemChange
 from service.errors import StoreUnavailable, WriterConflict
-from service.event_path import Writer, accept, accept_items, apply_records, check_state
+from service.event_path import Lease, Rebuild, Writer, accept, accept_items, apply_records, check_state
 from service.ports import FeedLost
 from tests.faults.one_by_one import LEARNED, MODEL, SPEC, Told, items_of, one_by_one, users_of
 from tests.paths.test_event_path import assert_agrees
@@ -71,10 +73,9 @@ class EventPath(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.log = InMemoryLog()
-        self.state = InMemoryState(feed_length=30)
+        self.generations = InMemoryGenerations(InMemoryState(feed_length=30))
         self.source = InMemoryEventSource(self.log)
-        self.store = UnreliableStore(self.state)
-        self.feed = InMemoryItemFeed(self.state, SPEC)
+        self._open()
         self.told: list[Told] = []
         self.time = 1_000
         self.weights = 0
@@ -88,9 +89,15 @@ class EventPath(RuleBasedStateMachine):
         self.snapshot = self._snapshot()
         self._load()
 
+    def _open(self) -> None:
+        """The generation that is active now."""
+        self.state = self.generations.active
+        self.store = UnreliableStore(self.state, self.generations)
+        self.feed = InMemoryItemFeed(self.state, SPEC, self.generations)
+
     def _lead(self) -> Writer:
         epoch = self.store.acquire(f"worker {self.state.epoch}", 0)
-        check_state(self.store, self.source, f"weights {self.weights}", epoch)
+        check_state(self.store, self.source, self.state.position.bundle or "weights", epoch)
         writer = Writer(self.store, MODEL, LEARNED, epoch, self.overlap)
         self.writers.append(writer)
         writer.resume()
@@ -172,9 +179,6 @@ class EventPath(RuleBasedStateMachine):
     @rule(target=stalled)
     def restart(self) -> Writer:
         """Another worker leads; the one before has stalled."""
-        return self._replace()
-
-    def _replace(self) -> Writer:
         before, self.writer = self.writer, self._lead()
         return before
 
@@ -189,11 +193,19 @@ class EventPath(RuleBasedStateMachine):
                 writer.settle()
         assert before == (self.state.position, self.state.users, self.state.items, self.state.feed_end)
 
-    @rule(target=stalled)
-    def change_bundle(self) -> Writer:
-        """The state is made again, by weights of another name."""
+    @rule(target=stalled, batch_size=st.integers(1, 12))
+    def rebuild(self, batch_size: int) -> Writer:
+        """The next generation is made by weights of another name, and takes the place of the one that is served."""
         self.weights += 1
-        return self._replace()
+        with Lease(self.generations.next(), "rebuild", 60.0) as lease:
+            rebuild = Rebuild(lease, self.source, MODEL, LEARNED, f"weights {self.weights}")
+            assert rebuild.run(batch_size, Flag(), lambda *_: None)
+        before = self.writer
+        self._open()
+        self.writer = self._lead()
+        self.snapshot = self._snapshot()
+        self._load()
+        return before
 
     @rule()
     def sync(self) -> None:
