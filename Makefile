@@ -15,7 +15,7 @@ TRAINS := $(filter --train,$(ARGS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-long test-redis-7 test-redis-8 lint clean
+.PHONY: help demo test test-all test-long test-redis-7 test-redis-8 faults lint clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,10 @@ test-redis-8: $(VENV)/.stamp-servers
 .cache/redis-7.0/redis-server: tests/redis_7.sh
 	@tests/redis_7.sh .cache/redis-7.0
 	@touch $@
+
+faults: $(VENV)/.stamp-dev ## Kill, cut and freeze everything while events come in; options in ARGS="--runs 10 --seed 1"
+	@$(BIN)/python -m pytest -m long tests/faults/test_state_machine.py >&2
+	@$(BIN)/python -m tests.faults.run $(ARGS)
 
 lint: $(VENV)/.stamp-dev ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -21,7 +21,7 @@ from service.core.blobs import pack_items, pack_text, pack_users, unpack_items, 
 from service.core.learned_items import LearnedItems
 from service.core.log_records import EVENT, ITEM, NOTHING, Columns, LogRecords
 from service.core.types import Commit, FeedEntry, ItemChange, Position
-from service.errors import StateMismatch
+from service.errors import Fenced, StateMismatch
 from service.event_path.cache import RecordCache
 from service.event_path.catalogue import Catalogue
 from service.event_path.markers import mark
@@ -84,6 +84,13 @@ class Writer:
         if self._under_way is not None:
             under_way, self._under_way = self._under_way, None
             under_way.result()
+
+    def check(self) -> None:
+        """Raises Fenced if the state is not where this writer left it: its server may have lost its last second, and
+        whoever connects again does not see that."""
+        self.settle()
+        if (there := self._store.position()) != self.position:
+            raise Fenced(f"the state stands at {there}, this writer left it at {self.position}")
 
     def close(self) -> None:
         """Waits for the commit that is under way, however it ends."""
@@ -270,6 +277,7 @@ class Writer:
     def _read_items(self, index: Sequence[int]) -> Records:
         blobs = self._item_cache.get(index, self._store.items)
         if missing := [i for i, blob in zip(index, blobs, strict=True) if blob is None]:
+            self.check()
             raise StateMismatch(f"items {missing[:5]} are registered but have no record: rebuild the state")
         return unpack_items([blob for blob in blobs if blob is not None], self._spec)
 

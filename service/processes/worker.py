@@ -151,7 +151,7 @@ class Worker:
         if len(records):
             apply_records(writer, records)
         else:
-            writer.settle()
+            writer.check()
         if self.settings.clock == "wall":
             writer.close_ticks(int(time.time()))
 

@@ -13,6 +13,7 @@ from model.process.apply import visible_items
 from model.process.batch import Events
 from model.process.records import NEVER
 from model.process.state import State
+from model.spec import ModelSpec
 from service.adapters.exact_index import ExactIndex
 from service.adapters.in_memory import InMemoryEventSource, InMemoryLog, InMemoryState, InMemoryStateStore
 from service.core.blobs import unpack_items, unpack_users
@@ -67,10 +68,10 @@ def offline(rows: list[Row], item_ids: list[str], user_ids: list[str]) -> State:
     return state
 
 
-def assert_agrees(stored: InMemoryState, expected: State, user_ids: list[str]) -> None:
+def assert_agrees(stored: InMemoryState, expected: State, user_ids: list[str], spec: ModelSpec = TOY_SPEC) -> None:
     """Integers equal; floats to the rounding of sums taken in another order."""
-    users = unpack_users([stored.users[user.encode()] for user in user_ids], TOY_SPEC)
-    items = unpack_items([stored.items[at] for at in range(len(stored.ids))], TOY_SPEC)
+    users = unpack_users([stored.users[user.encode()] for user in user_ids], spec)
+    items = unpack_items([stored.items[at] for at in range(len(stored.ids))], spec)
     for ours, theirs in ((users.rows, expected.users), (items, expected.items)):
         for name in ours.dtype.names or ():
             np.testing.assert_allclose(ours[name], theirs[name], rtol=2e-5, atol=2e-6, err_msg=name)
@@ -183,6 +184,30 @@ def test_a_stalled_writer_is_fenced_and_changes_nothing() -> None:
     with pytest.raises(Fenced):
         stalled.step(entries)
     assert (stored.users, stored.items, stored.position) == before
+
+
+def test_a_state_that_fell_back_while_nothing_came_in_is_noticed() -> None:
+    log, stored = log_of([("a", "x", 1_000), ("a", "y", 1_100)]), InMemoryState()
+    writer, source = writer_on(stored), InMemoryEventSource(log)
+    writer.step(source.read(0, 1, 0))
+    before = stored.position
+    writer.step(source.read(1, 1, 0))
+    writer.check()
+    stored.position = before
+    with pytest.raises(Fenced, match=r"stands at .*offset=1"):
+        writer.check()
+
+
+def test_a_writer_that_meets_what_a_fallen_back_state_lost_is_fenced() -> None:
+    """Not a mismatch, which would end the worker and ask for a rebuild."""
+    stored = InMemoryState()
+    writer = writer_on(stored)
+    before = stored.position
+    writer.step(InMemoryEventSource(log_of([("a", "x", 1_000)])).read(0, 1, 0))
+    stored.position, stored.items = before, {}
+    writer._item_cache.clear()
+    with pytest.raises(Fenced):
+        writer.close_ticks(2_000)
 
 
 def test_state_of_another_log_and_state_ahead_of_its_log_are_refused() -> None:

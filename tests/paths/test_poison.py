@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from service.adapters.in_memory import InMemoryEventSource, InMemoryLog, InMemoryState, InMemoryStateStore
 from service.core.log_records import pack_nothing
 from service.core.types import Append, Position
-from service.errors import StoreUnavailable
+from service.errors import Fenced, StoreUnavailable
 from service.event_path import accept, apply_records
 from tests.paths.test_event_path import Row, assert_agrees, events_of, offline, writer_on
 
@@ -67,6 +67,17 @@ def test_a_replay_skips_the_same_records_though_they_could_be_applied_by_now() -
 def test_erased_records_leave_nothing_and_move_the_offset() -> None:
     state = applied(log_with(dict.fromkeys(range(20), pack_nothing())), InMemoryState())
     assert (state.position.offset, state.users, state.ids, state.skipped) == (20, {}, [], {})
+
+
+def test_a_state_that_fell_back_before_the_poison_is_not_continued_behind_a_gap() -> None:
+    """As after a power cut of the state: what is no longer applied is not what the writer has in its hands."""
+    state = InMemoryState()
+    writer, source = writer_on(state), InMemoryEventSource(log_with({12: POISON["too short"]}))
+    apply_records(writer, source.read(0, 5, 0))
+    state.position, state.users, state.items, state.ids = Position(), {}, {}, []
+    with pytest.raises(Fenced, match="fell back to offset 0"):
+        apply_records(writer, source.read(5, 100, 0))
+    assert state.position.offset == 0
 
 
 def test_a_store_that_is_down_is_nobody_s_poison() -> None:
