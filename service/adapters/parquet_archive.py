@@ -77,7 +77,7 @@ class ParquetArchive:
         end = self._manifest.end
         if not np.array_equal(records.offset, np.arange(end + 1, end + 1 + len(records))):
             raise ValueError(f"these records do not follow offset {end}")
-        while kept and kept[-1].rows < self._rows and kept[-1].rows <= 2 * len(records):
+        while kept and kept[-1].rows < self._rows and kept[-1].rows <= len(records):
             tail = self._records(kept[-1])
             if len(tail.data) + len(records.data) > FILE_BYTES:
                 break

@@ -44,12 +44,13 @@ def test_a_file_is_full_before_its_payloads_are_too_many(tmp_path: Path, monkeyp
     monkeypatch.setattr(parquet_archive, "FILE_BYTES", 10 * len(event(10)))
     archive = ParquetArchive(LocalFolder(tmp_path), ROWS)
     archive.claim("log-1")
-    archive.append(records(10, 49).part(0, 0))
-    for first in range(1, 100, 3):
-        archive.append(records(first, first + 2))
-    assert max(file.rows for file in archive.files()) in range(9, 12)
-    assert len(archive.files()) < 20
-    assert entries_of(all_of(archive)) == entries_of(records(1, 99))
+    for first in (1, 8, 15):
+        archive.append(records(first, first + 6))
+    assert [file.rows for file in archive.files()] == [7, 7, 7]  # two of them would be too large
+    archive.append(records(22, 61))
+    assert max(file.rows for file in archive.files()) <= 10
+    assert len(archive.files()) == 3 + 4
+    assert entries_of(all_of(archive)) == entries_of(records(1, 61))
 
 
 class BrokenOff(Exception):
