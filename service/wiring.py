@@ -46,7 +46,7 @@ class KeeperServices:
 
     source: EventSource
     log: LogKeeper
-    store: StateStore
+    generations: Generations
     snapshots: Snapshots
     archive: EventArchive | None
 
@@ -99,7 +99,7 @@ def build_keeper(settings: Settings) -> KeeperServices:
     return KeeperServices(
         RedisEventSource(log_server),
         RedisLogKeeper(log_server),
-        RedisStateStore(state_server),
+        RedisGenerations(state_server),
         RedisSnapshots(state_server),
         open_archive(settings),
     )

@@ -121,10 +121,11 @@ local function inactive(active, least, generation)
   end
 end
 
--- keys: lease, meta, active. args: owner, milliseconds, least active generation, own generation. Returns the new epoch.
+-- keys: lease, meta; of a generation also active. args: owner, milliseconds; of a generation also the least active one
+-- and its own number. Returns the new epoch.
 -- The clock keeps epochs apart even when the server lost the last second of its memory, and an epoch with it.
 local function acquire(keys, args)
-  local refusal = inactive(keys[3], args[3], args[4])
+  local refusal = keys[3] and inactive(keys[3], args[3], args[4])
   if refusal then return refusal end
   local holder = redis.call('GET', keys[1])
   if holder and holder ~= args[1] then return {err = 'LEASEHELD ' .. holder} end
@@ -135,10 +136,9 @@ local function acquire(keys, args)
   return epoch
 end
 
--- keys: lease, active. args: owner, milliseconds, least active generation, own generation. A lease that ran out and
--- that nobody took is taken again.
+-- keys: lease; of a generation also active. args: as above. A lease that ran out and that nobody took is taken again.
 local function renew(keys, args)
-  local refusal = inactive(keys[2], args[3], args[4])
+  local refusal = keys[2] and inactive(keys[2], args[3], args[4])
   if refusal then return refusal end
   local holder = redis.call('GET', keys[1])
   if holder and holder ~= args[1] then return {err = 'FENCED ' .. holder .. ' holds the lease by now'} end

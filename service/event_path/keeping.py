@@ -13,7 +13,7 @@ import structlog
 
 from service.core.log_records import LogRecords
 from service.errors import ArchiveMismatch, SnapshotFailed
-from service.ports import EventArchive, EventSource, LogKeeper, Snapshots, StateStore
+from service.ports import EventArchive, EventSource, Generations, LogKeeper, Snapshots
 
 log = structlog.get_logger("peregrine.keeper")
 
@@ -36,7 +36,7 @@ class Keeping:
         self,
         source: EventSource,
         keeper: LogKeeper,
-        store: StateStore,
+        generations: Generations,
         snapshots: Snapshots,
         archive: EventArchive | None,
         log_length: int,
@@ -44,7 +44,7 @@ class Keeping:
     ) -> None:
         self._source = source
         self._log = keeper
-        self._store = store
+        self._generations = generations
         self._snapshots = snapshots
         self._archive = archive
         self._log_length = log_length
@@ -118,7 +118,7 @@ class Keeping:
             return
         if self._covered >= wanted or self._clock() < self._earliest:
             return
-        position = self._store.position()
+        position = self._generations.current().position()
         if position.log_id == self._log_id and position.offset >= max(self._covered + 1, begin):
             self._earliest = self._clock() + PAUSE_SECONDS
             self._snapshots.begin()

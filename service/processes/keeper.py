@@ -1,4 +1,4 @@
-"""The keeper: copies the log to the archive and trims the log. One at a time, by a lease; another one waits."""
+"""The keeper: copies the log to the archive, trims the log, deletes what was replaced. One at a time, by a lease."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from threading import Thread
 import structlog
 
 from service.errors import Fenced, LeaseHeld, StoreUnavailable
-from service.event_path import Keeping
+from service.event_path import Keeping, tidy
 from service.settings import PREFIX, Settings
 from service.wiring import KeeperServices, build_keeper
 
@@ -96,18 +96,26 @@ class Keeper:
                     keeping.resume(epoch)
                     resumed = True
                 if not keeping.turn():
+                    self._tidy()
                     self.stop.wait(self.settings.keeper_seconds)
             except StoreUnavailable as exc:
                 resumed = False  # the outcome of a step may be unknown: see what is there
                 log.warning("store_unavailable", error=str(exc))
                 self.stop.wait(self.settings.keeper_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
+    def _tidy(self) -> None:
+        try:
+            if count := tidy(self.services.generations, self.owner):
+                log.info("generations_deleted", generations=count)
+        except Fenced as exc:  # by a switch in between
+            log.info("generations_not_deleted", reason=str(exc))
+
     def _keeping(self) -> Keeping:
         services = self.services
         return Keeping(
             services.source,
             services.log,
-            services.store,
+            services.generations,
             services.snapshots,
             services.archive,
             self.settings.log_length,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from service.adapters.in_memory import InMemoryEventSource, InMemoryLog, InMemoryState, InMemoryStateStore
+from service.adapters.in_memory import InMemoryEventSource, InMemoryGenerations, InMemoryLog, InMemoryState
 from service.adapters.in_memory_archive import (
     InMemoryArchive,
     InMemoryArchiveStore,
@@ -34,7 +34,7 @@ class Place:
         found = Keeping(
             source,
             keeper,
-            InMemoryStateStore(self.state),
+            InMemoryGenerations(self.state),
             self.snapshots,
             archive or InMemoryArchive(self.store),
             LENGTH,

@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from service.adapters.in_memory import InMemoryEventSource, InMemoryStateStore
+from service.adapters.in_memory import InMemoryEventSource, InMemoryGenerations
 from service.adapters.in_memory_archive import InMemoryArchive, InMemoryArchiveStore, InMemoryLogKeeper
 from service.core.log_records import LogRecords
 from service.errors import LogTrimmed, StoreUnavailable
@@ -87,7 +87,7 @@ def run_until(keeper: Keeper, condition: Callable[[], bool]) -> None:
 
 def services(place: Place, archive: EventArchive | None) -> KeeperServices:
     source, keeper = InMemoryEventSource(place.log), InMemoryLogKeeper(place.log)
-    return KeeperServices(source, keeper, InMemoryStateStore(place.state), place.snapshots, archive)
+    return KeeperServices(source, keeper, InMemoryGenerations(place.state), place.snapshots, archive)
 
 
 def test_the_process_rides_out_an_archive_that_is_away_and_gives_its_lease_back() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.adapters.in_memory import InMemoryEventSource, InMemoryStateStore
+from service.adapters.in_memory import InMemoryEventSource, InMemoryGenerations
 from service.adapters.in_memory_archive import InMemoryArchive, InMemoryArchiveStore, InMemoryLogKeeper
 from service.core.types import ArchiveFile, Position
 from service.errors import ArchiveMismatch, Fenced, LogTrimmed
@@ -208,7 +208,7 @@ def test_killed_at_any_step_it_goes_on_without_a_record_lost_or_doubled(after: b
         source = InMemoryEventSource(place.log)
         ports = [InMemoryLogKeeper(place.log), place.snapshots, place.archive()]
         keeper, snapshots, archive = (KilledAt(port, left, after) for port in ports)
-        keeping = Keeping(source, keeper, InMemoryStateStore(place.state), snapshots, archive, LENGTH)  # type: ignore[arg-type]
+        keeping = Keeping(source, keeper, InMemoryGenerations(place.state), snapshots, archive, LENGTH)  # type: ignore[arg-type]
         try:
             keeping.resume(InMemoryLogKeeper(place.log).acquire("keeper", 60_000))
             turns(keeping)
@@ -246,7 +246,7 @@ def test_without_an_archive_nothing_is_trimmed() -> None:
     keeping = Keeping(
         InMemoryEventSource(place.log),
         InMemoryLogKeeper(place.log),
-        InMemoryStateStore(place.state),
+        InMemoryGenerations(place.state),
         place.snapshots,
         None,
         LENGTH,
