@@ -134,14 +134,11 @@ def keeper() -> None:
 
 @app.command()
 def rebuild(
-    bundle: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="Folder of the exported model, also of another one than the state was made by."),
-    ] = None,
+    bundle: Bundle = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Make the state again from archive and log while the old one serves, then switch. Needs room for both."""
+    """Make the state again from archive and log, also by another bundle, while the old one serves. Then switch."""
     from service.commands.rebuild import run
 
     run(bundle, data_dir, as_json)

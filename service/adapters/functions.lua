@@ -121,8 +121,8 @@ local function inactive(active, least, generation)
   end
 end
 
--- keys: lease, meta; of a generation also active. args: owner, milliseconds; of a generation also the least active
--- generation and its own. Returns the new epoch.
+-- keys: lease, meta; of a generation also active. args: owner, milliseconds; of a generation also the least active one
+-- and its own number. Returns the new epoch.
 -- The clock keeps epochs apart even when the server lost the last second of its memory, and an epoch with it.
 local function acquire(keys, args)
   local refusal = keys[3] and inactive(keys[3], args[3], args[4])
@@ -136,8 +136,7 @@ local function acquire(keys, args)
   return epoch
 end
 
--- keys: lease; of a generation also active. args: owner, milliseconds; of a generation also the least active generation
--- and its own. A lease that ran out and that nobody took is taken again.
+-- keys: lease; of a generation also active. args: as above. A lease that ran out and that nobody took is taken again.
 local function renew(keys, args)
   local refusal = keys[2] and inactive(keys[2], args[3], args[4])
   if refusal then return refusal end

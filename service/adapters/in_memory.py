@@ -122,10 +122,7 @@ class InMemoryGenerations:
 
     def alone(self) -> bool:
         with self.active.lock:
-            if self.retired or (self.upcoming and self.upcoming.holder()):
-                return False
-            self.upcoming = None
-            return True
+            return not self.retired and (self.upcoming is None or self.upcoming.position == Position())
 
 
 class InMemoryStateStore:

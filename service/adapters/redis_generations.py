@@ -7,10 +7,8 @@ from service.adapters.keys import FIRST, StateKeys
 from service.adapters.redis_clients import AsyncClient, Server, SyncClient
 from service.adapters.redis_feed import RedisItemFeed
 from service.adapters.redis_state import CHUNK, RedisStateReader, RedisStateStore
-from service.errors import LeaseHeld
+from service.core.types import Position
 from service.ports import Generation
-
-_DELETING_MS = 10_000
 
 
 class RedisGenerations:
@@ -42,14 +40,7 @@ class RedisGenerations:
     def alone(self) -> bool:
         if self._client.run("EXISTS", self._keys.retired):
             return False
-        store = self.next()
-        if self._client.run("EXISTS", StateKeys(self._server.prefix, store.generation).meta):
-            try:
-                store.acquire("deletes what is left", _DELETING_MS)
-            except LeaseHeld:
-                return False  # it is being made
-            self._delete(store.generation)
-        return True
+        return self.next().position() == Position()
 
     def _delete(self, number: int) -> None:
         """The offset goes first: a reader of this generation tells by it that the records are going."""

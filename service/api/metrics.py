@@ -40,10 +40,14 @@ T = TypeVar("T")
 async def get_metrics(request: Request) -> PlainTextResponse:
     """Counters of this replica, and gauges of the service. Guarded like /v1 when it can be reached from outside."""
     services = services_of(request)
-    totals, backlog = await asyncio.gather(_asked(services.reader.totals()), _asked(services.log.backlog()))
+    totals, backlog = await asyncio.gather(_asked(_totals(services)), _asked(services.log.backlog()))
     return PlainTextResponse(
         generate_latest(Scrape(services, backlog, totals)), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4}
     )
+
+
+async def _totals(services: ApiServices) -> Totals:
+    return await services.reader.totals()
 
 
 async def _asked(answer: Awaitable[T]) -> T | None:

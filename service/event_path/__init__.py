@@ -7,6 +7,7 @@ lease      who may write a generation                 leading    whether a state
 rebuild    the state made again                       patience   with stores that are away
 archived   the log with the archive behind it         keeping    log into archive, trimming
 erasing    log, archive, files without the erased     pressure   when the log is to take no more
+tidying    what is left of old states
 """
 
 from service.event_path.accept import accept, accept_items, accept_marker
@@ -20,6 +21,7 @@ from service.event_path.patience import Patience
 from service.event_path.poison import apply_records
 from service.event_path.pressure import Reporter
 from service.event_path.rebuild import Rebuild
+from service.event_path.tidying import tidy
 from service.event_path.writer import Writer
 
 __all__ = [
@@ -38,4 +40,5 @@ __all__ = [
     "apply_records",
     "check_log",
     "check_state",
+    "tidy",
 ]

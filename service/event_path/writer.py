@@ -14,21 +14,19 @@ from dataclasses import replace
 import numpy as np
 
 from model.process.apply import apply, visible_items
-from model.process.batch import Events, Items, Users
-from model.process.records import NEVER, Float, Int, Records, counters_of, layout, new_items, new_users
+from model.process.batch import Events, Items
+from model.process.records import NEVER, Float, Int, Records, counters_of, layout
 from model.process.temporal_model import TemporalModel
-from service.core.blobs import pack_items, pack_text, pack_users, unpack_items, unpack_users
+from service.core.blobs import pack_items, pack_text, pack_users
 from service.core.learned_items import LearnedItems
 from service.core.log_records import EVENT, ITEM, NOTHING, Columns, LogRecords
 from service.core.types import Commit, FeedEntry, ItemChange, Position
-from service.errors import Fenced, StateMismatch
-from service.event_path.cache import RecordCache
+from service.errors import Fenced
 from service.event_path.catalogue import Catalogue
 from service.event_path.markers import mark
+from service.event_path.working_set import WorkingSet
 from service.ports import StateStore
 
-CACHE_BYTES = 32_000_000
-"""Of each of the four dictionaries of the cache."""
 _NONE: Int = np.empty(0, dtype=np.int64)
 
 
@@ -58,12 +56,11 @@ class Writer:
         self._epoch = epoch
         self.position = Position()
         self._items = Catalogue() if items is None else items
+        self._records = WorkingSet(store, model, learned, self._items, self.check)
         self._pending: set[int] = set()  # items whose open tick is not published
         self._skipped: dict[int, str] = {}  # of records that cannot be applied: offset and reason
         self._type_codes = {name.encode(): code for code, name in enumerate(self._spec.event_types)}
         self._other = self._spec.type_code(None)
-        self._user_cache = RecordCache[bytes](CACHE_BYTES)
-        self._item_cache = RecordCache[int](CACHE_BYTES)
         self._committer = ThreadPoolExecutor(1, "commit") if overlap else None
         self._under_way: Future[None] | None = None
 
@@ -72,10 +69,8 @@ class Writer:
         if self._under_way is not None:
             wait([self._under_way])  # whatever became of it, the store knows
             self._under_way = None
-        self._user_cache.clear()
-        self._item_cache.clear()
         self.position = self._store.position()
-        self._items.follow(self._store, self.position.item_count)
+        self._records.follow(self.position.item_count)
         self._pending = set(self._store.pending().tolist())
         self._skipped = self._store.skipped()
 
@@ -112,7 +107,7 @@ class Writer:
             elif kind == ITEM:
                 self._apply_changes(columns, places, offset)
             else:
-                marked = mark(kind, columns, places, self._load_users, self._model)
+                marked = mark(kind, columns, places, self._records.load_users, self._model)
                 self._commit(replace(self.position, offset=offset), marked.users, deleted=marked.deleted)
 
     def _runs(self, records: LogRecords) -> Iterator[tuple[int, Columns, Int, int]]:
@@ -143,8 +138,8 @@ class Writer:
     def _apply_events(self, columns: Columns, places: Int, offset: int) -> None:
         user_ids, user = _codes(_at(columns.user, places))
         item_ids, item = _codes(_at(columns.item, places))
-        index, rows, new = self._load_items(item_ids)
-        users = self._load_users(user_ids)
+        index, rows, new = self._records.load_items(item_ids)
+        users = self._records.load_users(user_ids)
         items = Items(rows, index.astype(np.uint32), self._items.hash[index])
         timestamps, values = columns.records.timestamp[places], columns.value[places]
         _check_finite("value", values)
@@ -174,7 +169,7 @@ class Writer:
         offsets = columns.records.offset[places].tolist()
         latest = {change.item_id: (at, change) for at, change in zip(offsets, changes, strict=True)}
         item_ids = list(latest)
-        index, rows, new = self._load_items([item_id.encode() for item_id in item_ids])
+        index, rows, new = self._records.load_items([item_id.encode() for item_id in item_ids])
         rows["x"] = self._learned.static_half(item_ids, self._texts([c for _, c in latest.values()]), self._model)
         rows["available_from"] = [
             -NEVER if change.available_from is None else change.available_from for _, change in latest.values()
@@ -237,14 +232,13 @@ class Writer:
 
     def _send(self, commit: Commit) -> None:
         self.settle()
-        self._user_cache.put(commit.users)
-        self._item_cache.put(commit.items)
+        self._records.keep(commit)
         if self._committer is None:
             self._store.commit(commit)
         else:
             self._under_way = self._committer.submit(self._store.commit, commit)
         if commit.deleted_users:
-            self._user_cache.drop(commit.deleted_users)
+            self._records.drop(commit.deleted_users)
             self.settle()  # until then the store still has them
 
     def _ended(self, index: Int, rows: Records, tick: int, shown: Int) -> tuple[Int, Float]:
@@ -257,34 +251,9 @@ class Writer:
         if tick > self.position.tick:
             elsewhere = np.array(sorted(self._pending.difference(index.tolist())), dtype=np.int64)
         every = np.concatenate([index, elsewhere])
-        held = np.concatenate([rows, self._read_items(elsewhere.tolist())])
+        held = np.concatenate([rows, self._records.read_items(elsewhere.tolist())])
         ended = ((held["key"] < tick) & (held["key"] != NEVER)) | np.isin(every, shown)
         return every[ended], visible_items(held[ended], tick, self._model)
-
-    def _load_items(self, item_ids: Sequence[bytes]) -> tuple[Int, Records, tuple[str, ...]]:
-        """(index, rows, ids of those that are new here); new ones get the next indexes in order."""
-        known = len(self._items)
-        new = [item_id.decode() for item_id in item_ids if item_id not in self._items.index]
-        self._items.add(new)
-        index = np.array([self._items.index[item_id] for item_id in item_ids], dtype=np.int64)
-        rows = new_items(len(item_ids), self._spec, self._model.initial_item)
-        rows[index < known] = self._read_items(index[index < known].tolist())
-        if new:
-            text = np.zeros((len(new), self._spec.text_dim), dtype=np.float32)
-            rows["x"][index >= known] = self._learned.static_half(new, text, self._model)
-        return index, rows, tuple(new)
-
-    def _read_items(self, index: Sequence[int]) -> Records:
-        blobs = self._item_cache.get(index, self._store.items)
-        if missing := [i for i, blob in zip(index, blobs, strict=True) if blob is None]:
-            self.check()
-            raise StateMismatch(f"items {missing[:5]} are registered but have no record: rebuild the state")
-        return unpack_items([blob for blob in blobs if blob is not None], self._spec)
-
-    def _load_users(self, user_ids: Sequence[bytes]) -> Users:
-        blobs = self._user_cache.get(user_ids, self._store.users)
-        fresh = new_users(1, self._spec, self._model.initial_user).tobytes()
-        return unpack_users([fresh if blob is None else blob for blob in blobs], self._spec)
 
     def _texts(self, changes: Sequence[ItemChange]) -> Float:
         """(B, d_t); zero where there is no text, or one that another embedder made."""

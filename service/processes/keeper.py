@@ -1,4 +1,4 @@
-"""The keeper: copies the log to the archive, trims the log, finishes erasures. One at a time, by a lease."""
+"""The keeper: copies the log to the archive, trims it, finishes erasures, deletes what was replaced. One at a time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from threading import Thread
 import structlog
 
 from service.errors import Fenced, LeaseHeld, StoreUnavailable
-from service.event_path import ArchivedSource, Erasing, Keeping
+from service.event_path import ArchivedSource, Erasing, Keeping, tidy
 from service.settings import PREFIX, Settings
 from service.wiring import KeeperServices, build_keeper
 
 log = structlog.get_logger("peregrine.keeper")
 
-GRACE_SECONDS = 30.0
-"""A generation of the state that is no longer active is deleted after this: no request reads it any more."""
 _RETRY_SECONDS = 0.5
 
 
@@ -99,7 +97,7 @@ class Keeper:
                     erasing.resume(epoch)
                     resumed = True
                 more = keeping.turn()
-                self.services.generations.delete_retired(GRACE_SECONDS)
+                self._tidy()
                 erasing.turn()
                 if not more:
                     self.stop.wait(self.settings.keeper_seconds)
@@ -107,6 +105,13 @@ class Keeper:
                 resumed = False  # the outcome of a step may be unknown: see what is there
                 log.warning("store_unavailable", error=str(exc))
                 self.stop.wait(self.settings.keeper_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+    def _tidy(self) -> None:
+        try:
+            if count := tidy(self.services.generations, self.owner):
+                log.info("generations_deleted", generations=count)
+        except Fenced as exc:  # by a switch in between
+            log.info("generations_not_deleted", reason=str(exc))
 
     def _keeping(self) -> Keeping:
         services = self.services

@@ -106,7 +106,6 @@ def test_a_killed_rebuild_leaves_the_service_alone_and_the_next_one_succeeds(
         with process(REBUILD, environment(stack.settings, batch_size=4)) as rebuild:
             until(lambda: generations.next().position().offset > 100)
             kill(rebuild.popen.pid)
-        assert 100 < generations.next().position().offset < len(dataset)
         assert active(stack) == (1, account.offset)
         assert reading_back.lost(client, reading_back.count(datasets.events(dataset))) == 0
 

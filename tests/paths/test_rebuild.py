@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from service.adapters.in_memory import InMemoryEventSource, InMemoryGenerations, InMemoryState, InMemoryStateStore
 from service.core.blobs import unpack_items, unpack_users
-from service.core.types import Commit
+from service.core.types import Commit, Position
 from service.errors import Fenced, LeaseHeld, StoreUnavailable
-from service.event_path import Lease, Rebuild, accept, apply_records
+from service.event_path import Lease, Rebuild, accept, apply_records, tidy
 from service.event_path.rebuild import Progress
 from tests.paths.test_event_path import Row, events_of, rows_of
 from tests.paths.test_poison import POISON, log_with
@@ -174,3 +174,23 @@ def test_the_first_generation_of_an_empty_deployment_can_be_replaced() -> None:
     world.generations = InMemoryGenerations()
     assert rebuild(world)
     assert world.generations.active.number == 2
+
+
+def test_tidying_deletes_what_was_replaced_and_what_was_broken_off_and_nothing_else() -> None:
+    world, stop = World(), Flag()
+    world.post(ROWS)
+    assert tidy(world.generations, "keeper", 0.0) == 0
+    rebuild(world, stop=stop, tell=lambda offset, _: stop.set() if offset > 20 else None)
+    left = world.generations.upcoming
+    assert left is not None
+    with Lease(world.generations.next(), "rebuild", 60.0):
+        assert tidy(world.generations, "keeper", 0.0) == 0  # somebody is at it
+    assert left.users
+    assert tidy(world.generations, "keeper", 0.0) == 1
+    assert (left.users, left.items, left.ids, left.position) == ({}, {}, [], Position())
+    assert rebuild(world)
+    assert tidy(world.generations, "keeper") == 0  # requests may still read it
+    assert world.state.users
+    assert tidy(world.generations, "keeper", 0.0) == 1
+    assert not world.state.users
+    assert len(world.generations.active.users) == 4
