@@ -88,7 +88,8 @@ def run_once(seed: str, size: Size, folder: Path, bundles: dict[str, Path], bina
     """One run in `folder`, which is removed if nothing went wrong."""
     rng, begun = seeded(seed), time.monotonic()
     clock = rng.choice(("event", "event", "wall"))
-    small_disks = enclosure.can_mount() and rng.random() < 0.5
+    # Redis 7.0 may leave a file that it cannot load after a short write to a full disk; the shim refuses writes whole.
+    small_disks = rng.random() < 0.5 and enclosure.can_mount() and "valkey" in binary.name
     iptables = enclosure.can_cut() and rng.random() < 0.7
     how = {
         "clock": clock,
