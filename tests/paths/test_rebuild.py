@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.adapters.in_memory import InMemoryEventSource, InMemoryGenerations, InMemoryState, InMemoryStateStore
+from service.adapters.in_memory_archive import InMemoryArchive, InMemoryArchiveStore, InMemoryLogKeeper
 from service.core.blobs import unpack_items, unpack_users
 from service.core.types import Commit, Position
-from service.errors import Fenced, LeaseHeld, StoreUnavailable
-from service.event_path import Lease, Rebuild, accept, apply_records, tidy
+from service.errors import Fenced, LeaseHeld, LogTrimmed, StoreUnavailable
+from service.event_path import ArchivedSource, Lease, Rebuild, accept, apply_records, tidy
 from service.event_path.rebuild import Progress
 from tests.paths.test_event_path import Row, events_of, rows_of
 from tests.paths.test_poison import POISON, log_with
@@ -120,6 +121,20 @@ def test_a_rebuild_skips_what_was_skipped() -> None:
     apply_records(world.writer, world.source.read(0, 100, 0))
     assert set(world.state.skipped) == {3, 12}
     world.log.payloads[2] = world.log.payloads[3]  # it could be applied by now
+    assert rebuild(world)
+    assert_same_state(world.generations.active, world.state)
+
+
+def test_a_rebuild_reads_from_the_archive_what_the_log_no_longer_has() -> None:
+    world = World()
+    world.post(ROWS)
+    archive, keeper = InMemoryArchive(InMemoryArchiveStore()), InMemoryLogKeeper(world.log)
+    archive.claim(world.log.id)
+    archive.append(world.source.read(0, 45, 0))
+    keeper.trim(keeper.acquire("keeper", 60_000), 40)
+    with pytest.raises(LogTrimmed):
+        rebuild(world)
+    world.source = ArchivedSource(archive, world.source)  # type: ignore[assignment]
     assert rebuild(world)
     assert_same_state(world.generations.active, world.state)
 
