@@ -1,7 +1,6 @@
 """The `peregrine` command: what its options mean. The work is in `service.commands`, imported when it is called.
 
 Data goes to stdout, progress to stderr. Exit codes: 0, 1 (it went wrong, one line says what to do), 2 (wrong usage).
-Training commands come from the entry points of the group `peregrine.commands`, so that serving never imports torch.
 """
 
 from __future__ import annotations
@@ -296,6 +295,5 @@ def _given(**values: Any) -> dict[str, Any]:
 
 for _name, _help in TRAINING.items():
     app.command(_name, help=_help, context_settings=CONTEXT, rich_help_panel="Training")(training_command(_name))
-
 if __name__ == "__main__":
     sys.exit(app())

@@ -78,8 +78,7 @@ class InMemoryState:
 
     def clear(self) -> None:
         """Deletes all but lease and epoch; readers of the feed notice."""
-        records = (self.users, self.items, self.texts, self.documents, self.ids, self.pending, self.feed)
-        for each in records:
+        for each in (self.users, self.items, self.texts, self.documents, self.ids, self.pending, self.feed):
             each.clear()
         self.late = 0
         self.feed_end += 1  # nobody has this entry: all readers reload

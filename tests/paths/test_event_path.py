@@ -205,7 +205,7 @@ def test_a_writer_that_meets_what_a_fallen_back_state_lost_is_fenced() -> None:
     before = stored.position
     writer.step(InMemoryEventSource(log_of([("a", "x", 1_000)])).read(0, 1, 0))
     stored.position, stored.items = before, {}
-    writer._item_cache.clear()
+    writer._records._item_records.clear()
     with pytest.raises(Fenced):
         writer.close_ticks(2_000)
 
