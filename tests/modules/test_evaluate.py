@@ -46,6 +46,17 @@ def test_strata_are_those_worked_by_hand() -> None:
     assert (report["all"]["unavailable"], report["item:new"]["unavailable"]) == (1, 1)
 
 
+def test_lists_coverage_and_bias_are_those_worked_by_hand() -> None:
+    metrics = tiny().metrics
+    lists = [[code for code in row if code >= 0] for row in metrics.judged("next").top[:, :4].tolist()]
+    assert lists[:4] == [[X, Y], [X, Y], [X, Y], [X, Y, Z]]
+    assert metrics.judged("discover").top[:4, 0].tolist() == [Y, Y, Z, X]  # less what the user has had; A had x and y
+    figures = metrics.report()["next"]
+    assert figures["all"]["coverage@20"] == 1.0  # x, y and z are on lists; w is never there
+    # before the part x has 2 events, y 1, z and w none: percentiles 7/8, 5/8, 1/4
+    assert figures["user:0"]["popularity_bias"] == pytest.approx((7 / 8 + 5 / 8 + 1 / 4) / 3)
+
+
 def test_every_k_th_row_of_the_stream_is_scored_and_all_are_applied() -> None:
     metrics = tiny(every=4).metrics  # rows 4 and 8 of the stream
     np.testing.assert_array_equal(metrics.ranks("next"), [2, 2.5])
@@ -112,6 +123,7 @@ def test_batch_size_does_not_matter(make: Make, monkeypatch: pytest.MonkeyPatch)
     start = split(data).test.start
     whole = run(make(data), data, start).report()
     monkeypatch.setattr(model.evaluate, "SCORE_CELLS", 1)
+    monkeypatch.setattr(model.evaluate, "RANK_CELLS", 1)
     single = run(make(data), data, start).report()
     for task, figures in whole.items():
         for stratum, values in figures.items():
