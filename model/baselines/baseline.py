@@ -14,14 +14,14 @@ frozen   the same scorer inside `Frozen`: history, too, stops at the end of trai
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from model.data.dataset import Dataset, Int64Array
 from model.evaluate import Progress, Scorer
 from model.metrics import Score
 
-Setting = Mapping[str, float | int | str | bool | None]
-"""Values of a model's main parameters by name; goes to JSON as it is."""
+Setting = Mapping[str, Any]
+"""Values of a model's main parameters by name: numbers, strings, truth values, None; goes to JSON as it is."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,9 @@ def counting(make: Callable[[Dataset, Setting], Scorer]) -> Fit:
     return fit
 
 
-def grid(**values: tuple[float | int | str | bool | None, ...]) -> tuple[Setting, ...]:
+def grid(**values: tuple[Any, ...]) -> tuple[Setting, ...]:
     """All combinations of the values; the first values make the first setting."""
-    settings: list[dict[str, float | int | str | bool | None]] = [{}]
+    settings: list[dict[str, Any]] = [{}]
     for name, several in values.items():
         settings = [setting | {name: value} for setting in settings for value in several]
     return tuple(settings)
