@@ -11,7 +11,7 @@ import numpy as np
 
 from model.metrics import IntArray, RankArray
 
-RESAMPLES = 10_000
+RESAMPLES = 2_000
 CELLS = 2**22  # resamples x users drawn at once
 
 

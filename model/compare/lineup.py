@@ -7,6 +7,7 @@ from model.baselines.ease import EASE
 from model.baselines.ials import IALS
 from model.baselines.item_knn import ITEM_KNN
 from model.compare.candidate import Candidate
+from model.compare.errors import UnknownModelError
 from model.compare.peregrine import ABLATIONS, PEREGRINE
 from model.compare.searched import Searched
 
@@ -20,10 +21,6 @@ LINEUP: Mapping[str, Candidate] = {
 
 ABLATED: Mapping[str, Candidate] = {pipeline.name: pipeline for pipeline in ABLATIONS}
 """The system itself with one thing changed."""
-
-
-class UnknownModelError(Exception):
-    """A name that is not in the lineup."""
 
 
 def choose(names: str, ablations: bool) -> Sequence[Candidate]:

@@ -75,12 +75,11 @@ def _curve(epochs: Sequence[Mapping[str, Any]], events: int) -> list[Point]:
 PEREGRINE = Pipeline("peregrine")
 
 ABLATIONS = (
-    Pipeline("peregrine/history-4", {"neighbours": 4}),
-    Pipeline("peregrine/history-16", {"neighbours": 16}),
-    Pipeline("peregrine/history-50", {"neighbours": 50}),
-    Pipeline("peregrine/no-discover-loss", {"discover_weight": 0.0}),
-    Pipeline("peregrine/no-id-dropout", {"id_dropout": 0.0}),
-    Pipeline("peregrine/no-ids", {"id_dropout": 1.0}),
-    Pipeline("peregrine/no-history-dropout", {"history_dropout": 0.0}),
+    Pipeline("peregrine-history-4", {"neighbours": 4}),
+    Pipeline("peregrine-history-16", {"neighbours": 16}),
+    Pipeline("peregrine-history-50", {"neighbours": 50}),
+    Pipeline("peregrine-no-discover-loss", {"discover_weight": 0.0}),
+    Pipeline("peregrine-no-id-dropout", {"id_dropout": 0.0}),
+    Pipeline("peregrine-no-history-dropout", {"history_dropout": 0.0}),
 )
 """One field each; a switch that the configuration gets is one more line."""
