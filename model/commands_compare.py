@@ -69,10 +69,11 @@ def compare(
     dataset = prepare(load(source))
     part = split(dataset).test
     every = every or default_every(part.start, part.stop)
-    _claim(out, {"source": source, "dataset": dataset.name, "events": len(dataset), "every": every})
+    _claim(out, {"dataset": dataset.name, "events": len(dataset), "every": every})
     report = _Report(out, dataset, seeds, _statements(every, budget, _command(source, names, ablations, seeds, budget)))
     failed: dict[str, str] = {}
     for seed in range(seeds):
+        ran = False
         for candidate in candidates:
             folder = out / "runs" / candidate.name
             if (seed and candidate.deterministic) or Run(folder, candidate.name, seed).result() is not None:
@@ -81,7 +82,9 @@ def compare(
             if error := _attempt(candidate, stage, seed, every):
                 failed[f"{candidate.name}, seed {seed}"] = error
             report.write_figures()
-        report.write_all()
+            ran = True
+        if ran or seed == seeds - 1:
+            report.write_all()
     return {"out": str(out), "models": [standing.name for standing in report.found()], "failed": failed}
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from model.compare.report import Standing
 from model.compare.run import LIVE
+from model.compare.versus import OURS
 from model.evaluate import TASKS
 from model.metrics import recall_at
 
@@ -53,6 +55,7 @@ def _against(axes: Axes, task: str, live: Sequence[Standing], cost: str, label: 
         axes.plot([x], [y], marker="o", linestyle="", **_look(standing, number))
         axes.annotate(standing.name, (x, y), textcoords="offset points", xytext=(5, 4), fontsize=7)
     axes.set(xscale="log", xlabel=label, ylabel="Recall@20")
+    axes.margins(x=0.15)
 
 
 def _learning(axes: Axes, task: str, live: Sequence[Standing]) -> None:
@@ -65,8 +68,8 @@ def _learning(axes: Axes, task: str, live: Sequence[Standing]) -> None:
 
 
 def _look(standing: Standing, number: int) -> dict[str, Any]:
-    ours = standing.name.startswith("peregrine")
-    style = {"color": f"C{number % 10}", "label": standing.name}
+    ours = standing.name == OURS
+    style = {"color": "black" if ours else colormaps["tab20"](number % 20), "label": standing.name}
     return style | {"linewidth": 2.5 if ours else 1.0, "zorder": 3 if ours else 2}
 
 
