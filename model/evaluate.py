@@ -31,7 +31,11 @@ RANK_CELLS = 2**17  # events x items ranked at once; what fits a processor's cac
 
 
 class Scorer(Protocol):
-    """What is evaluated. Which items a user has had and which are there at all is the evaluator's business."""
+    """What is evaluated. Which items a user has had and which are there at all is the evaluator's business.
+
+    A scorer whose answer for a user depends on that user's own events and the moment alone may say so by an attribute
+    `reads_alone = True`: it is then asked for users of several timestamps at once, where the answers are the same.
+    """
 
     def apply(self, events: Dataset, /) -> None:
         """Takes in the next whole timestamps of the stream; at least one event."""
@@ -107,13 +111,12 @@ def evaluate(
     _check_bounds(dataset, start, stop)
     every = every or default_every(start, stop)
     referee = Referee(dataset, start, tasks, candidates)
-    for first, end in timestamps(dataset, start, stop):
-        rows = np.arange(-(-first // every) * every, end, every)
-        if len(rows):
-            referee.judge(scorer, first, rows)
-        scorer.apply(dataset.subset(slice(first, end)))
+    several = bool(getattr(scorer, "reads_alone", False))
+    for window in _windows(dataset, start, stop, every, several):
+        referee.judge(scorer, window.first, window.rows)
+        scorer.apply(dataset.subset(slice(window.start, window.stop)))
         if progress:
-            progress(end - first)
+            progress(window.stop - window.start)
     return Evaluation(dataset.name, start, stop, every, candidates, referee.metrics)
 
 
@@ -141,15 +144,17 @@ class Referee:
         self._rank()
         return self._metrics
 
-    def judge(self, scorer: Scorer, first: int, rows: Int64Array) -> None:
-        """Scores `rows`, all of the timestamp that begins with row `first`."""
+    def judge(self, scorer: Scorer, first: int | Int64Array, rows: Int64Array) -> None:
+        """Scores `rows` (R,) of the timestamps that begin with the rows `first`, one or (R,); one timestamp a user."""
+        first = np.broadcast_to(first, rows.shape)
         for part in range(0, len(rows), self._batch):
-            here = rows[part : part + self._batch]
-            users, place = np.unique(self._dataset.user[here].astype(np.int64), return_inverse=True)
-            scores = scorer.score(users, np.full(len(users), self._dataset.timestamp[first]))
+            here, begin = rows[part : part + self._batch], first[part : part + self._batch]
+            users = self._dataset.user[here].astype(np.int64)
+            users, any_row, place = np.unique(users, return_index=True, return_inverse=True)
+            scores = scorer.score(users, self._dataset.timestamp[begin[any_row]])
             for piece in range(0, len(here), self._piece):
                 which = slice(piece, piece + self._piece)
-                self._wait(_Scored(here[which], np.full(len(here[which]), first), scores[place[which]]))
+                self._wait(_Scored(here[which], begin[which], scores[place[which]]))
 
     def _wait(self, scored: "_Scored") -> None:
         self._waiting.append(scored)
@@ -215,6 +220,34 @@ def timestamps(dataset: Dataset, start: int, stop: int) -> Iterator[tuple[int, i
     """(first row, end) of each timestamp in rows [start, stop)."""
     changes = np.flatnonzero(np.diff(dataset.timestamp[start:stop])) + start + 1
     return pairwise([start, *changes.tolist(), stop])
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Consecutive timestamps, rows [start, stop), and their scored rows (R,) with the first rows (R,) of their
+    timestamps. No scored user has an earlier event in it."""
+
+    start: int
+    stop: int
+    first: Int64Array
+    rows: Int64Array
+
+
+def _windows(dataset: Dataset, start: int, stop: int, every: int, several: bool) -> Iterator[_Window]:
+    """The part cut into windows: single timestamps, or as many as may be read at once."""
+    seen: set[int] = set()
+    firsts: list[Int64Array] = []
+    rows: list[Int64Array] = []
+    begin = start
+    for first, end in timestamps(dataset, start, stop):
+        here = np.arange(-(-first // every) * every, end, every)
+        if first > begin and (not several or not seen.isdisjoint(dataset.user[here].tolist())):
+            yield _Window(begin, first, np.concatenate(firsts), np.concatenate(rows))
+            begin, seen, firsts, rows = first, set(), [], []
+        seen.update(dataset.user[first:end].tolist())
+        firsts.append(np.full(len(here), first))
+        rows.append(here)
+    yield _Window(begin, stop, np.concatenate(firsts), np.concatenate(rows))
 
 
 def _check_bounds(dataset: Dataset, start: int, stop: int) -> None:

@@ -88,6 +88,8 @@ class Entry:
 class Frozen:
     """A scorer whose history stands still; only the moment of the question moves."""
 
+    reads_alone = True
+
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
 

@@ -5,7 +5,7 @@ import pytest
 
 import model.evaluate
 from model.baselines import Popularity
-from model.data import scored_rows, split
+from model.data import Dataset, scored_rows, split
 from model.evaluate import Candidates, Evaluation, default_every, evaluate, warm
 from tests.modules.scorers import Make, each_scorer, run
 from tests.modules.streams import random_stream, stream
@@ -128,3 +128,33 @@ def test_batch_size_does_not_matter(make: Make, monkeypatch: pytest.MonkeyPatch)
     for task, figures in whole.items():
         for stratum, values in figures.items():
             assert single[task][stratum] == pytest.approx(values, abs=1e-3)  # near ties may swap by rounding
+
+
+class OwnCounts:
+    """A user's own items by count and by how long ago, and nothing of anybody else."""
+
+    def __init__(self, dataset: Dataset, reads_alone: bool) -> None:
+        self.reads_alone = reads_alone
+        self.calls = 0
+        self._counts = np.zeros((dataset.n_users, dataset.n_items))
+
+    def apply(self, events: Dataset, /) -> None:
+        np.add.at(self._counts, (events.user, events.item), 1.0 + events.timestamp / 1e6)
+
+    def score(self, users: np.ndarray, at: np.ndarray, /) -> np.ndarray:
+        self.calls += 1
+        assert len(set(users.tolist())) == len(users)
+        wave = np.sin(at[:, None] + np.arange(self._counts.shape[1]))
+        return np.asarray(self._counts[users] + 0.5 * wave)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_reading_several_timestamps_at_once_changes_nothing_where_users_stand_alone(every: int) -> None:
+    data = random_stream(9, 900, 30, 20, per_timestamp=2)
+    start = split(data).test.start
+    apart, together = OwnCounts(data, False), OwnCounts(data, True)
+    expected, found = (run(scorer, data, start, every).metrics for scorer in (apart, together))
+    for task in found.tasks():
+        np.testing.assert_array_equal(found.judged(task).rank, expected.judged(task).rank)
+        np.testing.assert_array_equal(found.judged(task).row, expected.judged(task).row)
+    assert together.calls < apart.calls / 2
