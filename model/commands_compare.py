@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from model.commands_evaluate import PREPARED
 from model.compare.candidate import VALIDATION_ROWS, Candidate, Stage
 from model.compare.errors import FolderTakenError
 from model.compare.files import read_json, write_json
@@ -33,11 +34,6 @@ from model.compare.table import table
 from model.data import Dataset, load, prepare, split
 from model.evaluate import default_every
 
-PREPARED = (
-    "Preparation, the same for every model: identical (user, item, timestamp) rows count once; kept are items with at "
-    "least 5 distinct buyers and users with at least 5 events, in three rounds over the whole stream. This looks "
-    "ahead, as is customary."
-)
 CANDIDATES = (
     "Candidates: every item that had an event strictly before the moment, or whose `available_from` had come; `next` "
     "ranks all of them at every event, `discover` ranks those that the user has not had, at first-time pairs. An "
@@ -143,7 +139,7 @@ def _claim(out: Path, what: dict[str, Any]) -> None:
 def _statements(every: int, budget: float | None, command: str) -> list[str]:
     bounded = "without a bound in time" if budget is None else f"bounded to {budget:g} minutes for a model and seed"
     return [
-        PREPARED,
+        f"Preparation, the same for every model. {PREPARED}",
         f"Split by global time 70/15/15, no timestamp divided; one test row in {every} is scored, all are applied.",
         CANDIDATES,
         REGIMES,
