@@ -105,7 +105,14 @@ class _Report:
         """results.json and table.md, where there is anything to tell."""
         if found := self.found():
             write_results(self.out, found)
-            (self.out / "table.md").write_text(table(found, self._title, self.statements), encoding="utf-8")
+            (self.out / "table.md").write_text(
+                table(found, self._title, [*self.statements, *self._failures()]), encoding="utf-8"
+            )
+
+    def _failures(self) -> list[str]:
+        notes = sorted(self.out.glob("runs/*/error-*.txt"))
+        told = ", ".join(f"{note.parent.name} (seed {note.stem.removeprefix('error-')})" for note in notes)
+        return [f"Failed and not in these figures: {told}."] if told else []
 
     def write_all(self) -> None:
         """And what takes a minute: paired tests and plots."""

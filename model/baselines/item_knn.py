@@ -21,7 +21,7 @@ def cosine(bought: Bought, shrink: float, neighbours: int | None) -> Matrix:
     similarity: Matrix = together / (norm[:, None] * norm + np.float32(shrink))
     np.fill_diagonal(similarity, 0.0)
     if neighbours is not None and neighbours < len(similarity):
-        least = np.partition(similarity, -neighbours, axis=0)[-neighbours]  # (M,) of each column
+        least = np.partition(similarity, -neighbours, axis=1)[:, -neighbours]  # (M,) of each row, so of each column
         similarity[similarity < least] = 0.0
     return similarity
 

@@ -90,12 +90,13 @@ class _Job:
 
     def __init__(self, entry: Entry, setting: Setting, seed: int, stage: Stage, what: str, folder: Path) -> None:
         self._entry, self._setting, self._seed, self._stage, self._folder = entry, setting, seed, stage, folder
+        self._what = {"setting": dict(setting), "seed": seed}
         values = " ".join(f"{name}={value}" for name, value in setting.items())
         self._title = f"{entry.name} {what} {values}".strip()
 
     def walk(self, rows: slice, judge: Judge, stop: Stop) -> tuple[Round, list[Point]]:
         """Rounds on these rows until `stop` of the points so far, or the model's own end; the last round."""
-        points = [Point(**point) for point in read_json(self._folder / POINTS) or []]
+        points = self._left()
         began = time.monotonic()
         for last in self._rounds(self._stage.dataset.subset(rows)):
             if last.number > len(points):
@@ -103,11 +104,19 @@ class _Job:
                 seconds = past.seconds + time.monotonic() - began
                 ndcg = judge(last)
                 points.append(Point(seconds, past.wall + time.monotonic() - began, ndcg, last.loss))
-                write_json(self._folder / POINTS, [asdict(point) for point in points])
+                write_json(self._folder / POINTS, self._what | {"points": [asdict(point) for point in points]})
             if stop(points[: last.number]):
                 break
             began = time.monotonic()
         return last, points[: last.number]
+
+    def _left(self) -> list[Point]:
+        """What an interrupted fit of the same setting and seed left; what another one left goes."""
+        left = read_json(self._folder / POINTS)
+        if left is not None and {name: left[name] for name in self._what} != self._what:
+            shutil.rmtree(self._folder)
+            left = None
+        return [Point(**point) for point in left["points"]] if left else []
 
     def _rounds(self, events: Dataset) -> Iterator[Round]:
         """Each under a bar of its own."""

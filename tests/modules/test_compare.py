@@ -118,3 +118,4 @@ def test_a_model_that_fails_is_told_and_the_others_go_on(
     assert json.loads(done.stdout)["models"] == ["popularity"]
     assert "broken, seed 0: RuntimeError('the matrix is singular')" in done.stderr
     assert "singular" in (tmp_path / "runs" / "broken" / "error-0.txt").read_text()
+    assert "Failed and not in these figures: broken (seed 0)." in (tmp_path / "table.md").read_text()

@@ -127,3 +127,13 @@ def test_an_interrupted_fit_goes_on_from_its_checkpoint_and_no_round_is_validate
     assert fit.done == [1, 2, *(2, 3, 4), *(1, 2), *(2, 3, 4)]
     assert [number for _, number, _ in fit.asked] == [1, 2, 3, 4]
     assert (found.chosen.rounds, len(found.chosen.curve)) == (4, 4)
+
+
+def test_what_a_fit_of_another_setting_left_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    stage = Stage(skewed(), "nowhere", tmp_path, None, Console(quiet=True))
+    with pytest.raises(KeyboardInterrupt):
+        Searched(Entry("changed", Interrupted(), ({"size": 1},), patience=9)).train(stage, 0)
+    fit = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        Searched(Entry("changed", fit, ({"size": 2},), patience=9)).train(stage, 0)
+    assert fit.done == [1, 2]
