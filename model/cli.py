@@ -25,13 +25,14 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")
 @contextmanager
 def told() -> Iterator[None]:
     """Turns errors that say what to do into one line on stderr and exit code 1."""
+    from model.compare.errors import CompareError
     from model.data import DataError
     from model.training.run_folder import RunFolderError
     from model.weights import WeightsError
 
     try:
         yield
-    except (DataError, RunFolderError, WeightsError, FileExistsError) as error:
+    except (DataError, RunFolderError, WeightsError, FileExistsError, CompareError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
 
@@ -107,6 +108,38 @@ def evaluate(
 
     with told():
         run(data, model, part, every, candidates, baselines or model is None, as_json)
+
+
+@app.command()
+def compare(
+    out: Annotated[Path, typer.Option(help="Folder of the report; finished runs in it are not done again.")],
+    data: Data = "complete-journey",
+    models: Annotated[str, typer.Option(help="Names separated by commas, or all.")] = "all",
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each model that a seed matters to.")] = 3,
+    budget: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0.0, help="Minutes of search on validation for each model and seed."),
+    ] = None,
+    ablations: Annotated[bool, typer.Option("--ablations", help="The model with one thing changed, as well.")] = False,
+    every: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Score one test event in that many. Default: about 15,000 of them."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare models: each searched on validation, refitted, evaluated alike; writes tables, plots and a summary."""
+    from model.commands_compare import compare as run_comparison
+
+    with told():
+        done = run_comparison(data, models, ablations, seeds, out, budget, every)
+    if as_json:
+        _answer(done, as_json)
+    elif done["models"]:
+        typer.echo((out / "summary.md").read_text(encoding="utf-8"))
+    if done["failed"]:
+        for name, error in done["failed"].items():
+            typer.echo(f"error: {name}: {error}", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()

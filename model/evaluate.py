@@ -8,16 +8,16 @@ discover  first-time pairs only; ranked among the candidates that this user has 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from model.data.dataset import BoolArray, Dataset, Int64Array
+from model.data.dataset import BoolArray, Dataset, Int32Array, Int64Array
 from model.data.split import SCORED_ROWS, split
 from model.history import History
-from model.metrics import Metrics, Report, Score, ranks, strata
+from model.metrics import Judged, Metrics, Report, Score, popularity_percentile, ranks, strata, top_items
 
 Task = Literal["next", "discover"]
 Candidates = Literal["available", "paper", "catalogue"]
@@ -27,10 +27,15 @@ Progress = Callable[[int], None]
 TASKS: tuple[Task, ...] = ("next", "discover")
 WARM_CHUNK = 20_000  # events
 SCORE_CELLS = 2**22  # users x items scored at once, 16 MB of float32
+RANK_CELLS = 2**17  # events x items ranked at once; what fits a processor's cache goes twice as fast
 
 
 class Scorer(Protocol):
-    """What is evaluated. Which items a user has had and which are there at all is the evaluator's business."""
+    """What is evaluated. Which items a user has had and which are there at all is the evaluator's business.
+
+    A scorer whose answer for a user depends on that user's own events and the moment alone may say so by an attribute
+    `reads_alone = True`: it is then asked for users of several timestamps at once, where the answers are the same.
+    """
 
     def apply(self, events: Dataset, /) -> None:
         """Takes in the next whole timestamps of the stream; at least one event."""
@@ -45,7 +50,7 @@ class Scorer(Protocol):
 class Evaluation:
     """Figures of one scorer on rows [start, stop) of a data set, of which every `every`-th was scored.
 
-    metrics holds the rank of each scored row, task by task, in the order of the stream.
+    metrics holds the rank and the list of each scored row, task by task, in the order of the stream.
     """
 
     dataset: str
@@ -66,7 +71,7 @@ class Evaluation:
         }
 
     def report(self) -> Report:
-        """{task: {"all" or stratum: {"n", "unavailable", "recall@K", "ndcg@K", "mrr"}}}."""
+        """{task: {"all" or stratum: {"n", "unavailable", "recall@K", ...}}}, see `model.metrics`."""
         return self.metrics.report()
 
 
@@ -106,58 +111,99 @@ def evaluate(
     _check_bounds(dataset, start, stop)
     every = every or default_every(start, stop)
     referee = Referee(dataset, start, tasks, candidates)
-    for first, end in timestamps(dataset, start, stop):
-        rows = np.arange(-(-first // every) * every, end, every)
-        if len(rows):
-            referee.judge(scorer, first, rows)
-        scorer.apply(dataset.subset(slice(first, end)))
+    several = bool(getattr(scorer, "reads_alone", False))
+    for window in _windows(dataset, start, stop, every, several):
+        referee.judge(scorer, window.first, window.rows)
+        scorer.apply(dataset.subset(slice(window.start, window.stop)))
         if progress:
-            progress(end - first)
+            progress(window.stop - window.start)
     return Evaluation(dataset.name, start, stop, every, candidates, referee.metrics)
 
 
 class Referee:
-    """Ranks the positives of one timestamp at a time."""
+    """Has every positive scored from the state before its timestamp; ranks them, many timestamps at a time.
+
+    start: row from which on items count as new.
+    """
 
     def __init__(self, dataset: Dataset, start: int, tasks: Sequence[Task], candidates: Candidates) -> None:
-        self.metrics = Metrics()
         self._dataset = dataset
         self._tasks = tasks
         self._history = History(dataset)
         self._known = self._history.seen(start)  # (N,) items the model may have been fitted on
         self._fixed = _fixed_candidates(dataset, candidates)
         self._batch = max(1, SCORE_CELLS // dataset.n_items)
+        self._piece = max(1, RANK_CELLS // dataset.n_items)
+        self._metrics = Metrics(popularity_percentile(self._history.counts(start)))
+        self._waiting: list[_Scored] = []
+        self._n_waiting = 0
 
-    def judge(self, scorer: Scorer, first: int, rows: Int64Array) -> None:
-        """Scores `rows`, all of the timestamp that begins with row `first`."""
-        allowed = self._history.available(first) if self._fixed is None else self._fixed
+    @property
+    def metrics(self) -> Metrics:
+        """Of everything judged so far."""
+        self._rank()
+        return self._metrics
+
+    def judge(self, scorer: Scorer, first: int | Int64Array, rows: Int64Array) -> None:
+        """Scores `rows` (R,) of the timestamps that begin with the rows `first`, one or (R,); one timestamp a user."""
+        first = np.broadcast_to(first, rows.shape)
         for part in range(0, len(rows), self._batch):
-            self._judge(scorer, first, rows[part : part + self._batch], allowed)
+            here, begin = rows[part : part + self._batch], first[part : part + self._batch]
+            users = self._dataset.user[here].astype(np.int64)
+            users, any_row, place = np.unique(users, return_index=True, return_inverse=True)
+            scores = scorer.score(users, self._dataset.timestamp[begin[any_row]])
+            for piece in range(0, len(here), self._piece):
+                which = slice(piece, piece + self._piece)
+                self._wait(_Scored(here[which], begin[which], scores[place[which]]))
 
-    def _judge(self, scorer: Scorer, first: int, rows: Int64Array, allowed: BoolArray) -> None:
-        users, place = np.unique(self._dataset.user[rows].astype(np.int64), return_inverse=True)
-        items = self._dataset.item[rows]
-        scores = scorer.score(users, np.full(len(users), self._dataset.timestamp[first]))
+    def _wait(self, scored: "_Scored") -> None:
+        self._waiting.append(scored)
+        self._n_waiting += len(scored.rows)
+        if self._n_waiting >= self._piece:
+            self._rank()
+
+    def _rank(self) -> None:
+        if not self._waiting:
+            return
+        rows, first, scores = (np.concatenate([getattr(w, f.name) for w in self._waiting]) for f in fields(_Scored))
+        self._waiting, self._n_waiting = [], 0
+        allowed = np.broadcast_to(self._allowed(first), scores.shape)  # (B, N)
+        self._metrics.offered |= allowed[-1]  # the latest row has all that the earlier ones have
+        users, items = self._dataset.user[rows], self._dataset.item[rows]
         had, counts = self._had(users, first)
-        repeat = had[place, items]
-        members = strata(repeat, counts[place], self._known[items])
+        repeat = had[np.arange(len(rows)), items]
+        members = strata(repeat, counts, self._known[items])
         if "next" in self._tasks:
-            self.metrics.add("next", ranks(scores[place], items, allowed), members)
-        new = np.flatnonzero(~repeat)
-        if "discover" in self._tasks and len(new):
-            unseen = allowed & ~had[place[new]]
-            members = {name: member[new] for name, member in members.items()}
-            self.metrics.add("discover", ranks(scores[place[new]], items[new], unseen), members)
+            rank, top = ranks(scores, items, allowed), top_items(scores, allowed)
+            self._metrics.add("next", Judged(rows, users, rank, top, members))
+        if "discover" in self._tasks and not repeat.all():
+            unseen = (allowed & ~had)[~repeat]
+            rank, top = ranks(scores[~repeat], items[~repeat], unseen), top_items(scores[~repeat], unseen)
+            members = {name: member[~repeat] for name, member in members.items()}
+            self._metrics.add("discover", Judged(rows[~repeat], users[~repeat], rank, top, members))
 
-    def _had(self, users: Int64Array, first: int) -> tuple[BoolArray, Int64Array]:
+    def _allowed(self, first: Int64Array) -> BoolArray:
+        """(B, N) candidates of rows whose timestamps begin with the rows `first` (B,); or (N,)."""
+        return self._history.available(first[:, None]) if self._fixed is None else self._fixed
+
+    def _had(self, users: Int32Array, first: Int64Array) -> tuple[BoolArray, Int64Array]:
         """(B, N) whether the user has had the item before row `first`, and (B,) the user's events before it."""
         had = np.zeros((len(users), self._dataset.n_items), dtype=np.bool_)
         counts = np.zeros(len(users), dtype=np.int64)
-        for row, user in enumerate(users):
-            items = self._history.items_of(user, first)
-            had[row, items] = True
-            counts[row] = len(items)
+        for place, (user, row) in enumerate(zip(users.tolist(), first.tolist(), strict=True)):
+            items = self._history.items_of(user, row)
+            had[place, items] = True
+            counts[place] = len(items)
         return had, counts
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Scores (B, N) of rows (B,) whose timestamps begin with the rows `first` (B,)."""
+
+    rows: Int64Array
+    first: Int64Array
+    scores: Score
 
 
 def _fixed_candidates(dataset: Dataset, candidates: Candidates) -> BoolArray | None:
@@ -174,6 +220,34 @@ def timestamps(dataset: Dataset, start: int, stop: int) -> Iterator[tuple[int, i
     """(first row, end) of each timestamp in rows [start, stop)."""
     changes = np.flatnonzero(np.diff(dataset.timestamp[start:stop])) + start + 1
     return pairwise([start, *changes.tolist(), stop])
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Consecutive timestamps, rows [start, stop), and their scored rows (R,) with the first rows (R,) of their
+    timestamps. No scored user has an earlier event in it."""
+
+    start: int
+    stop: int
+    first: Int64Array
+    rows: Int64Array
+
+
+def _windows(dataset: Dataset, start: int, stop: int, every: int, several: bool) -> Iterator[_Window]:
+    """The part cut into windows: single timestamps, or as many as may be read at once."""
+    seen: set[int] = set()
+    firsts: list[Int64Array] = []
+    rows: list[Int64Array] = []
+    begin = start
+    for first, end in timestamps(dataset, start, stop):
+        here = np.arange(-(-first // every) * every, end, every)
+        if first > begin and (not several or not seen.isdisjoint(dataset.user[here].tolist())):
+            yield _Window(begin, first, np.concatenate(firsts), np.concatenate(rows))
+            begin, seen, firsts, rows = first, set(), [], []
+        seen.update(dataset.user[first:end].tolist())
+        firsts.append(np.full(len(here), first))
+        rows.append(here)
+    yield _Window(begin, stop, np.concatenate(firsts), np.concatenate(rows))
 
 
 def _check_bounds(dataset: Dataset, start: int, stop: int) -> None:

@@ -5,7 +5,7 @@ Pure look-ups into a sorted copy of the events; nothing at or after the row (or 
 
 import numpy as np
 
-from model.data.dataset import BoolArray, Dataset, Int32Array
+from model.data.dataset import BoolArray, Dataset, Int32Array, Int64Array
 
 
 class History:
@@ -24,12 +24,16 @@ class History:
         rows = self._by_user[self._starts[user] : self._starts[user + 1]]
         return self._dataset.item[rows[: np.searchsorted(rows, row)]]
 
-    def seen(self, row: int) -> BoolArray:
-        """(N,) items with an event in rows before `row`."""
+    def seen(self, row: int | Int64Array) -> BoolArray:
+        """(N,) items with an event in rows before `row`; for rows (B, 1) it is (B, N)."""
         return np.asarray(self._first_row < row)
 
-    def available(self, row: int) -> BoolArray:
+    def counts(self, row: int) -> Int64Array:
+        """(N,) events of each item in rows before `row`."""
+        return np.bincount(self._dataset.item[:row], minlength=self._dataset.n_items)
+
+    def available(self, row: int | Int64Array) -> BoolArray:
         """(N,) what may be recommended at the moment of `row`, the first row of its timestamp: items with an event
-        strictly before, and items whose `available_from` has come."""
+        strictly before, and items whose `available_from` has come. For rows (B, 1) it is (B, N)."""
         listed = self._dataset.items.available_from <= self._dataset.timestamp[row]
         return np.asarray(self.seen(row) | listed)

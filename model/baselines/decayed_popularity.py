@@ -15,16 +15,16 @@ class DecayedPopularity:
 
     def __init__(self, n_items: int, days: float) -> None:
         self._half_life = days * DAY
-        self._counts = np.zeros(n_items)
+        self.counts = np.zeros(n_items)
         self._time = 0
 
     def apply(self, events: Dataset) -> None:
         """Events in order of time, none before those applied already."""
         now = int(events.timestamp[-1])
-        self._counts *= np.exp2((self._time - now) / self._half_life)
-        np.add.at(self._counts, events.item, np.exp2((events.timestamp - now) / self._half_life))
+        self.counts *= np.exp2((self._time - now) / self._half_life)
+        np.add.at(self.counts, events.item, np.exp2((events.timestamp - now) / self._half_life))
         self._time = now
 
     def score(self, users: Int64Array, _at: Int64Array, /) -> NDArray[np.float64]:
         """(B, N) decayed counts; neither the user nor the moment moves their order."""
-        return np.broadcast_to(self._counts, (len(users), len(self._counts)))
+        return np.broadcast_to(self.counts, (len(users), len(self.counts)))

@@ -18,7 +18,8 @@ class ProgressBar:
 
     def __init__(self, console: Console, title: str, events: int) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
-        self._bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+        quiet = not console.is_terminal  # where nothing can be drawn over, a bar would leave empty lines
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet)
         self._task = self._bar.add_task(title, total=events, figures="")
         self._events, self._began = 0, time.monotonic()
         self._losses: tuple[float, ...] = ()

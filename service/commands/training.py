@@ -12,6 +12,7 @@ from service.errors import PeregrineError
 TRAINING = {
     "train": "Train a model on a data set.",
     "evaluate": "Score a model or a baseline offline, by the evaluator that `replay` uses.",
+    "compare": "Compare models: one search, one evaluator, one table.",
     "export": "Export a trained model to a bundle.",
 }
 """What each one does, by name."""

@@ -1,12 +1,17 @@
 """What can be evaluated without training: each baseline, and the state process of a toy and of an untrained model."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from model.baselines import BASELINES
+from model.baselines.baseline import Entry, Job
+from model.baselines.ease import EASE
+from model.baselines.ials import IALS
+from model.baselines.item_knn import ITEM_KNN
 from model.data import Dataset
 from model.evaluate import Candidates, Evaluation, Scorer, evaluate, warm
 from model.presets import peregrine
@@ -37,7 +42,20 @@ def baseline(name: str) -> Make:
     return lambda dataset: BASELINES[name](dataset.n_users, dataset.n_items)
 
 
+def fitted(entry: Entry, **changes: object) -> Make:
+    """Fitted on the first quarter of the stream, with the first setting of its search."""
+
+    def make(dataset: Dataset) -> Scorer:
+        job = Job(dict(entry.search[0]) | changes, 0, lambda _: None, Path())
+        return next(iter(entry.fit(dataset.subset(slice(0, len(dataset) // 4)), job))).scorer()
+
+    return make
+
+
 SCORERS: dict[str, Make] = {name: baseline(name) for name in BASELINES} | {
+    "item-knn": fitted(ITEM_KNN, half_life_days=30),
+    "ease": fitted(EASE),
+    "ials": fitted(IALS, factors=4, half_life_days=30),
     "toy": toy_scorer,
     "network": network_scorer,
 }

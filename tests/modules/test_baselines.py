@@ -33,7 +33,7 @@ def test_decayed_popularity_halves_with_every_half_life() -> None:
 
 
 def test_own_frequency_ranks_own_items_by_decayed_count_and_the_rest_by_popularity() -> None:
-    baseline = OwnFrequency(3, days=60, tail=DecayedPopularity(5, days=30))
+    baseline = OwnFrequency(3, 5, days=60, tail_days=30)
     old, now = 40 * DAY, 100 * DAY
     own = [(0, 0, old), (0, 0, old + 60), (0, 0, old + 120), (0, 1, now)]  # three half events against one whole
     others = [(u, i, now) for u, i in [(1, 2), (1, 3), (2, 3)]]
@@ -43,16 +43,15 @@ def test_own_frequency_ranks_own_items_by_decayed_count_and_the_rest_by_populari
 
 
 def test_own_frequency_breaks_ties_of_one_basket_by_popularity() -> None:
-    baseline = OwnFrequency(2, days=60, tail=DecayedPopularity(3, days=30))
+    baseline = OwnFrequency(2, 3, days=60, tail_days=30)
     baseline.apply(stream([(0, 0, DAY), (0, 1, DAY), (0, 2, DAY), (1, 2, DAY)], 2, 3))
     assert order(baseline)[0] == 2
 
 
 def test_own_frequency_gives_a_new_user_the_popular_items() -> None:
-    tail = DecayedPopularity(3, days=30)
-    baseline = OwnFrequency(3, days=60, tail=tail)
+    baseline = OwnFrequency(3, 3, days=60, tail_days=30)
     baseline.apply(stream([(0, 1, DAY), (1, 1, DAY), (1, 2, DAY)], 3, 3))
-    assert order(baseline, user=2) == order(tail) == [1, 2, 0]
+    assert order(baseline, user=2) == [1, 2, 0]
 
 
 @pytest.mark.parametrize("make", BASELINES.values(), ids=BASELINES.keys())

@@ -5,7 +5,7 @@ import pytest
 
 import model.evaluate
 from model.baselines import Popularity
-from model.data import scored_rows, split
+from model.data import Dataset, scored_rows, split
 from model.evaluate import Candidates, Evaluation, default_every, evaluate, warm
 from tests.modules.scorers import Make, each_scorer, run
 from tests.modules.streams import random_stream, stream
@@ -44,6 +44,17 @@ def test_strata_are_those_worked_by_hand() -> None:
         "all": 6, "repeat": 2, "new": 4, "user:0": 1, "user:1-5": 5, "item:new": 2, "item:known": 4
     }  # fmt: skip
     assert (report["all"]["unavailable"], report["item:new"]["unavailable"]) == (1, 1)
+
+
+def test_lists_coverage_and_bias_are_those_worked_by_hand() -> None:
+    metrics = tiny().metrics
+    lists = [[code for code in row if code >= 0] for row in metrics.judged("next").top[:, :4].tolist()]
+    assert lists[:4] == [[X, Y], [X, Y], [X, Y], [X, Y, Z]]
+    assert metrics.judged("discover").top[:4, 0].tolist() == [Y, Y, Z, X]  # less what the user has had; A had x and y
+    figures = metrics.report()["next"]
+    assert figures["all"]["coverage@20"] == 1.0  # x, y and z are on lists; w is never there
+    # before the part x has 2 events, y 1, z and w none: percentiles 7/8, 5/8, 1/4
+    assert figures["user:0"]["popularity_bias"] == pytest.approx((7 / 8 + 5 / 8 + 1 / 4) / 3)
 
 
 def test_every_k_th_row_of_the_stream_is_scored_and_all_are_applied() -> None:
@@ -112,7 +123,38 @@ def test_batch_size_does_not_matter(make: Make, monkeypatch: pytest.MonkeyPatch)
     start = split(data).test.start
     whole = run(make(data), data, start).report()
     monkeypatch.setattr(model.evaluate, "SCORE_CELLS", 1)
+    monkeypatch.setattr(model.evaluate, "RANK_CELLS", 1)
     single = run(make(data), data, start).report()
     for task, figures in whole.items():
         for stratum, values in figures.items():
             assert single[task][stratum] == pytest.approx(values, abs=1e-3)  # near ties may swap by rounding
+
+
+class OwnCounts:
+    """A user's own items by count and by how long ago, and nothing of anybody else."""
+
+    def __init__(self, dataset: Dataset, reads_alone: bool) -> None:
+        self.reads_alone = reads_alone
+        self.calls = 0
+        self._counts = np.zeros((dataset.n_users, dataset.n_items))
+
+    def apply(self, events: Dataset, /) -> None:
+        np.add.at(self._counts, (events.user, events.item), 1.0 + events.timestamp / 1e6)
+
+    def score(self, users: np.ndarray, at: np.ndarray, /) -> np.ndarray:
+        self.calls += 1
+        assert len(set(users.tolist())) == len(users)
+        wave = np.sin(at[:, None] + np.arange(self._counts.shape[1]))
+        return np.asarray(self._counts[users] + 0.5 * wave)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_reading_several_timestamps_at_once_changes_nothing_where_users_stand_alone(every: int) -> None:
+    data = random_stream(9, 900, 30, 20, per_timestamp=2)
+    start = split(data).test.start
+    apart, together = OwnCounts(data, False), OwnCounts(data, True)
+    expected, found = (run(scorer, data, start, every).metrics for scorer in (apart, together))
+    for task in found.tasks():
+        np.testing.assert_array_equal(found.judged(task).rank, expected.judged(task).rank)
+        np.testing.assert_array_equal(found.judged(task).row, expected.judged(task).row)
+    assert together.calls < apart.calls / 2

@@ -1,13 +1,28 @@
 """Ranks and rates, worked by hand."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.metrics import UNAVAILABLE, Metrics, ndcg_at, ranks, recall_at, reciprocal, strata
+from model.metrics import (
+    NOTHING,
+    UNAVAILABLE,
+    Judged,
+    Metrics,
+    load_judged,
+    ndcg_at,
+    popularity_percentile,
+    ranks,
+    recall_at,
+    reciprocal,
+    save_judged,
+    strata,
+    top_items,
+)
 
 
 def rank(scores: list[float], positive: int, candidates: list[bool] | None = None) -> float:
@@ -91,33 +106,85 @@ def test_strata_divide_by_pair_user_and_item() -> None:
     }
 
 
-def test_report_gives_the_means_of_each_task_and_stratum() -> None:
-    metrics = Metrics(cutoffs=(2,))
-    metrics.add("next", np.array([1.0, 3.0]), {"repeat": np.array([True, False]), "new": np.array([False, True])})
-    metrics.add(
-        "next", np.array([UNAVAILABLE, 1.5]), {"repeat": np.array([False, True]), "new": np.array([True, False])}
+def judged(
+    rank: list[float],
+    members: dict[str, list[bool]] | None = None,
+    user: list[int] | None = None,
+    top: list[list[int]] | None = None,
+) -> Judged:
+    return Judged(
+        row=np.arange(len(rank)),
+        user=np.array(user or [0] * len(rank)),
+        rank=np.array(rank),
+        top=np.array(top or [[NOTHING]] * len(rank)),
+        members={name: np.array(mask) for name, mask in (members or {}).items()},
     )
-    metrics.add("discover", np.array([4.0]), {"repeat": np.array([False]), "new": np.array([True])})
+
+
+def test_report_gives_the_means_of_each_task_and_stratum() -> None:
+    metrics = Metrics(np.full(4, 0.5), cutoffs=(2,))
+    metrics.add("next", judged([1.0, 3.0], {"repeat": [True, False], "new": [False, True]}))
+    metrics.add("next", judged([UNAVAILABLE, 1.5], {"repeat": [False, True], "new": [True, False]}))
+    metrics.add("discover", judged([4.0]))
     report = metrics.report()
     assert set(report["next"]) == {"all", "repeat", "new"}
+    accuracy = {"recall@2": 2 / 4, "ndcg@2": (1 + 1 / math.log2(2.5)) / 4, "mrr": (1 + 1 / 3 + 0 + 2 / 3) / 4}
     assert report["next"]["all"] == pytest.approx(
-        {
-            "n": 4,
-            "unavailable": 1,
-            "recall@2": 2 / 4,
-            "ndcg@2": (1 + 1 / math.log2(2.5)) / 4,
-            "mrr": (1 + 1 / 3 + 0 + 2 / 3) / 4,
-        }
+        {"n": 4, "unavailable": 1, "coverage@20": 0, "popularity_bias": 0}
+        | accuracy
+        | {f"macro_{name}": value for name, value in accuracy.items()}  # one user: no difference
     )
     assert report["next"]["repeat"]["recall@2"] == 1.0
-    assert report["next"]["new"] == pytest.approx({"n": 2, "unavailable": 1, "recall@2": 0, "ndcg@2": 0, "mrr": 1 / 6})
+    assert report["next"]["new"]["mrr"] == pytest.approx(1 / 6)
     assert metrics.ranks("next").tolist() == [1.0, 3.0, UNAVAILABLE, 1.5]
 
 
+def test_macro_averages_give_every_user_the_same_weight() -> None:
+    metrics = Metrics(np.full(4, 0.5), cutoffs=(1,))
+    metrics.add("next", judged([1.0, 1.0, 1.0, 2.0], user=[7, 7, 7, 3]))
+    figures = metrics.report()["next"]["all"]
+    assert (figures["recall@1"], figures["macro_recall@1"]) == (0.75, 0.5)
+
+
+def test_coverage_counts_listed_items_and_bias_weighs_every_place_of_a_list() -> None:
+    metrics = Metrics(np.array([0.1, 0.3, 0.9, 0.5]))
+    metrics.offered[:] = [True, True, True, False]
+    metrics.add("next", judged([1.0, 1.0, 1.0], top=[[2, 0], [2, NOTHING], [0, 2]]))
+    figures = metrics.report()["next"]["all"]
+    assert figures["coverage@20"] == pytest.approx(2 / 3)
+    assert figures["popularity_bias"] == pytest.approx((3 * 0.9 + 2 * 0.1) / 5)
+
+
+def test_top_items_are_the_best_candidates_in_order() -> None:
+    scores = np.array([[1.0, 5.0, 3.0, 4.0], [2.0, -math.inf, 1.0, 9.0]])
+    assert top_items(scores, np.array([True, True, True, True]), 2).tolist() == [[1, 3], [3, 0]]
+    allowed = np.array([[True, False, True, False], [True, True, False, False]])
+    assert top_items(scores, allowed, 3).tolist() == [[2, 0, NOTHING], [0, NOTHING, NOTHING]]
+    assert top_items(scores, allowed).shape == (2, 20)
+
+
+def test_popularity_percentile_is_the_share_of_less_popular_items() -> None:
+    assert popularity_percentile(np.array([0, 7, 7, 100])).tolist() == [0.125, 0.5, 0.5, 0.875]
+
+
+def test_judged_events_come_back_from_disk(tmp_path: Path) -> None:
+    metrics = Metrics(np.full(4, 0.5))
+    metrics.add("next", judged([1.0, UNAVAILABLE], {"repeat": [True, False], "user:0": [False, True]}, top=[[3], [1]]))
+    metrics.add("discover", judged([4.0]))
+    save_judged(metrics, tmp_path / "judged.npz")
+    loaded = load_judged(tmp_path / "judged.npz")
+    assert list(loaded) == ["next", "discover"]
+    for task, there in loaded.items():
+        here = metrics.judged(task)
+        for name in ("row", "user", "rank", "top"):
+            np.testing.assert_array_equal(getattr(there, name), getattr(here, name))
+        assert {n: m.tolist() for n, m in there.members.items()} == {n: m.tolist() for n, m in here.members.items()}
+
+
 def test_empty_strata_are_left_out() -> None:
-    metrics = Metrics()
-    metrics.add("discover", np.array([4.0]), {"repeat": np.array([False]), "new": np.array([True])})
+    metrics = Metrics(np.full(4, 0.5))
+    metrics.add("discover", judged([4.0], {"repeat": [False], "new": [True]}))
     assert set(metrics.report()["discover"]) == {"all", "new"}
-    assert set(metrics.report()["discover"]["all"]) == {
-        "n", "unavailable", "mrr", "recall@10", "recall@20", "recall@30", "ndcg@10", "ndcg@20", "ndcg@30",
-    }  # fmt: skip
+    accuracy = {"mrr", "recall@10", "recall@20", "recall@30", "ndcg@10", "ndcg@20", "ndcg@30"}
+    beside = {"n", "unavailable", "coverage@20", "popularity_bias"}
+    assert set(metrics.report()["discover"]["all"]) == accuracy | {f"macro_{name}" for name in accuracy} | beside

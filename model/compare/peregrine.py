@@ -1,0 +1,85 @@
+"""The system itself as a candidate, through its own training pipeline, and its ablations.
+
+    train -> weights -> reset, replay with frozen weights -> evaluate with `StateScorer`
+
+The run folder of each seed (`seed-0`, ...) is what `peregrine export` makes a bundle of. Its rounds are epochs: the
+pipeline chooses their number on validation by itself, with the criterion that everybody is chosen by, and refits.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from model.compare.candidate import VALIDATION_ROWS, Point, Stage, Trained, Trial
+from model.compare.files import write_json
+from model.data import split
+from model.state_scorer import StateScorer
+from model.stream import item_texts, new_state
+from model.train import train
+from model.training.config import TrainingConfig
+from model.training.run_folder import CHECKPOINT, RunFolder
+from model.weights import load_model
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One composition of the pipeline. changes: to the fields of the default TrainingConfig.
+
+    It has no search but for the number of epochs; `TrainingConfig.epochs` bounds it, a budget does not.
+    """
+
+    name: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    deterministic: bool = False
+    static: bool = False
+
+    def train(self, stage: Stage, seed: int) -> Trained:
+        folder = RunFolder(stage.folder / f"seed-{seed}")
+        done = stage.folder / f"trained-{seed}.json"
+        if not done.exists():
+            if not (folder.path / CHECKPOINT).exists():  # no epoch was finished
+                shutil.rmtree(folder.path, ignore_errors=True)
+                config = replace(TrainingConfig(), **self.changes, seed=seed, scored_rows=VALIDATION_ROWS)
+                folder.start(stage.source, config)
+            train(stage.dataset, folder.settings()[1], folder, stage.console)
+            write_json(done, {"run": folder.path.name})
+        model = load_model(folder.path)
+        text = item_texts(stage.dataset, model.spec.embedder, model.spec.text_dim)
+        epochs = [record for record in folder.records() if record["kind"] == "epoch"]
+        parts = split(stage.dataset)
+        chosen = Trial(dict(self.changes), seed, _curve(epochs, parts.train.stop))
+        refit = [record for record in epochs if record["stage"] == "refit"]
+        return Trained(
+            scorer=lambda: StateScorer(new_state(model, stage.dataset, text)),
+            chosen=chosen,
+            trials=[chosen],
+            seconds=sum(parts.validation.stop / record["events_per_second"] for record in refit),
+        )
+
+
+def _curve(epochs: Sequence[Mapping[str, Any]], events: int) -> list[Point]:
+    """Of the epochs on the training part; validation is not in their clock."""
+    points: list[Point] = []
+    seconds = 0.0
+    for record in epochs:
+        if record["stage"] == "select":
+            seconds += events / record["events_per_second"]
+            ndcg = {task: strata["all"]["ndcg@10"] for task, strata in record["validation"].items()}
+            points.append(Point(seconds, seconds, ndcg))
+    return points
+
+
+PEREGRINE = Pipeline("peregrine")
+
+ABLATIONS = (
+    Pipeline("peregrine-history-4", {"neighbours": 4}),
+    Pipeline("peregrine-history-16", {"neighbours": 16}),
+    Pipeline("peregrine-history-50", {"neighbours": 50}),
+    Pipeline("peregrine-no-discover-loss", {"discover_weight": 0.0}),
+    Pipeline("peregrine-no-id-dropout", {"id_dropout": 0.0}),
+    Pipeline("peregrine-no-history-dropout", {"history_dropout": 0.0}),
+)
+"""One field each; a switch that the configuration gets is one more line."""
