@@ -118,6 +118,10 @@ class EventSource(Protocol):
         """Drops what was read ahead, for the log has been rewritten."""
         ...
 
+    def close(self) -> None:
+        """Gives connections back."""
+        ...
+
 
 class StateStore(Protocol):
     """One generation of the state as its one writer sees it."""

@@ -167,6 +167,9 @@ class InMemoryEventSource:
     def fullness(self) -> float:
         return self._log.fullness
 
+    def close(self) -> None:
+        """There is nothing to give back."""
+
     def erased(self) -> int:
         return self._log.erased
 

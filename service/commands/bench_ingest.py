@@ -1,6 +1,7 @@
 """`peregrine bench ingest`: how many events a second go in, and what stands in the way.
 
 drain      a filled log, the worker alone: against what onnxruntime alone reaches on the same calls
+rebuild    the same log, the first half from an archive, into a second generation of the state
 sustained  everything together: POSTs of 500 events, each answered when its events show in recommendations
 fresh      single events looked for while 1,000 events a second go in
 memory     what users and items take in the store, against the bytes packed
@@ -23,11 +24,11 @@ from typing import Any
 
 import uvloop
 
-from service.adapters.bundle import load_bundle
+from service.adapters.bundle import Bundle, load_bundle
 from service.adapters.redis_clients import Server
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
 from service.adapters.redis_state import RedisStateStore
-from service.commands import bundles, graph_times, memory, terminal
+from service.commands import bench_rebuild, bundles, graph_times, memory, terminal
 from service.commands.freshness import Freshness, measure, percentile_ms
 from service.commands.wire import Wire
 from service.commands.zipf import Zipf, encode
@@ -85,7 +86,9 @@ def _drain(folder: Path, data: Path, events: int) -> dict[str, Any]:
             task = bar.add_task("filling the log", total=events)
             asyncio.run(_fill(log_server, events, lambda done: bar.advance(task, done)))
             task = bar.add_task("draining it", total=events)
-            return _drained(folder, log_server, state_server, events, lambda done: bar.advance(task, done))
+            bundle = load_bundle(folder)
+            found = _drained(bundle, log_server, state_server, events, lambda done: bar.advance(task, done))
+        return found | bench_rebuild.measure(bundle, data / "archive", log_server, state_server)
 
 
 async def _fill(server: Server, events: int, progress: Callable[[int], None]) -> None:
@@ -99,9 +102,8 @@ async def _fill(server: Server, events: int, progress: Callable[[int], None]) ->
 
 
 def _drained(
-    folder: Path, log_server: Server, state_server: Server, events: int, progress: Callable[[int], None]
+    bundle: Bundle, log_server: Server, state_server: Server, events: int, progress: Callable[[int], None]
 ) -> dict[str, Any]:
-    bundle = load_bundle(folder)
     source, store = RedisEventSource(log_server), RedisStateStore(state_server)
     graphs = graph_times.Recorded(bundle.model)
     epoch = store.acquire("bench", 600_000)

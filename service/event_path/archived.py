@@ -27,6 +27,9 @@ class ArchivedSource:
     def fullness(self) -> float:
         return self._source.fullness()
 
+    def close(self) -> None:
+        self._source.close()
+
     def erased(self) -> int:
         return self._source.erased()
 

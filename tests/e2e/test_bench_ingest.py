@@ -21,6 +21,8 @@ def test_every_figure_is_measured() -> None:
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert 0 < report["drain_events_per_second"] < report["compute_bound_events_per_second"]
+    assert report["rebuild_records"] == 10_000
+    assert report["rebuild_max_difference"] < 1e-4
     assert report["sustained_events_per_second"] > 0
     assert 0 <= report["tick_closings"] <= 3
     assert 0 < report["freshness_ms"]["p50"] <= report["freshness_ms"]["p99"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -264,6 +265,8 @@ class Deployment:
                 except (ClientError, redis.RedisError) as exc:
                     reason = str(exc)
                 time.sleep(0.1)
+        for name, store in self.stores.items():  # a small disk goes with the run
+            shutil.copytree(store.folder, self._folder / f"{name}-left", ignore=shutil.ignore_patterns("ballast"))
         raise TimeoutError(f"not ready after {seconds:.0f} s: {reason}")
 
 

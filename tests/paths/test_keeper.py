@@ -109,7 +109,9 @@ def test_a_state_that_is_not_this_logs_covers_nothing(position: Position) -> Non
     assert (place.log.begin, place.snapshots.begun) == (1, 0)
 
 
-def test_a_server_that_makes_no_copies_keeps_the_log_whole_and_is_asked_seldom(capsys: Any) -> None:
+def test_a_server_that_makes_no_copies_keeps_the_log_whole_and_is_asked_seldom(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     place = Place()
     place.append(150)
     place.apply(150)
@@ -120,7 +122,7 @@ def test_a_server_that_makes_no_copies_keeps_the_log_whole_and_is_asked_seldom(c
         place.now += PAUSE_SECONDS
     assert place.log.begin == 1
     assert place.archive().end() == 150  # copying goes on
-    assert capsys.readouterr().out.count("not allowed") == 1  # said once
+    assert (capsys.readouterr().out + caplog.text).count("not allowed") == 1  # said once
     place.snapshots.refusal = ""
     turns(keeping)
     assert place.log.begin == 101
