@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +24,7 @@ from service.adapters.keys import StateKeys
 from service.client import Client, ClientError
 from service.settings import PREFIX, Settings, load_settings
 from tests.faults import enclosure
+from tests.faults.append_only import repair
 from tests.faults.proxy import Proxy
 from tests.faults.shim import Shim
 
@@ -34,6 +34,7 @@ LEASE = StateKeys(KEYS).lease
 _PAUSE = 0.3  # seconds before what died is started again
 _STOP_SECONDS = 15.0
 _DISK_MEGABYTES = 256
+_DAMAGED = b"Bad file format reading the append only file"
 _REWRITE = ("--auto-aof-rewrite-min-size", "4mb", "--auto-aof-rewrite-percentage", "100")
 """So that append-only files are rewritten while things die."""
 
@@ -130,6 +131,8 @@ class Store(Process):
         self.proxy = Proxy(self.port)
         self.shim = Shim(library, folder, name)
         self.small_disk = small_disk
+        self.repaired = 0
+        """Bytes cut from its append-only file because the server had damaged it."""
         options = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, "--daemonize", "no")
         command: list[str | Path] = [binary, CONFIGS / f"{name}.conf", *options, *_REWRITE]
         super().__init__(name, command, self.shim.environment(synced=True), folder / f"{name}.said")
@@ -148,6 +151,12 @@ class Store(Process):
             undo.callback(self.proxy.stop)
             undo.callback(self.kill)
             yield
+
+    def _start(self) -> None:
+        """Repairs its file first, if that is why it ended."""
+        if self._said.exists() and _DAMAGED in self._said.read_bytes()[-2_000:]:
+            self.repaired += repair(self.folder)
+        super()._start()
 
     def tear(self) -> None:
         """Kills it in the middle of a commit: half of a transaction stands at the end of its file."""
@@ -265,8 +274,6 @@ class Deployment:
                 except (ClientError, redis.RedisError) as exc:
                     reason = str(exc)
                 time.sleep(0.1)
-        for name, store in self.stores.items():  # a small disk goes with the run
-            shutil.copytree(store.folder, self._folder / f"{name}-left", ignore=shutil.ignore_patterns("ballast"))
         raise TimeoutError(f"not ready after {seconds:.0f} s: {reason}")
 
 
