@@ -1,7 +1,7 @@
 """Repairs an append-only file as `valkey-check-aof --fix` does, which the wheel lacks: cuts it where it is damaged.
 
-Valkey 9.1.2 damages it itself when the disk is full soon after a rewrite: the file is found filled with zeros behind the
-place of the short write, as if that had been cut off by the size of the file before the rewrite. What is before it stays.
+Valkey 9.1.2 damages it itself when the disk is full soon after a rewrite: behind the place of the short write the file
+is full of zeros, as if the rest had been cut off by the size of the file before the rewrite. What is before it stays.
 """
 
 from __future__ import annotations
