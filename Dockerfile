@@ -1,8 +1,8 @@
-# The serving image: api and worker, without torch. Any Debian-like base with Python >= 3.11 and venv will do.
+# The serving image: api, worker and keeper, without torch. Any Debian-like base with Python >= 3.11 and venv will do.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS builder
-ARG EXTRAS=text
+ARG EXTRAS=text,archive
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /opt/peregrine
 WORKDIR /src
@@ -31,7 +31,8 @@ LABEL org.opencontainers.image.title="Peregrine" \
       org.opencontainers.image.description="Real-time recommendations: every event moves a GRU memory in Redis/Valkey, and the next list follows." \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.vendor="The Peregrine authors"
-RUN useradd --uid 10001 --user-group --create-home --home-dir /var/lib/peregrine --shell /usr/sbin/nologin peregrine
+RUN useradd --uid 10001 --user-group --create-home --home-dir /var/lib/peregrine --shell /usr/sbin/nologin peregrine \
+    && install --directory --owner peregrine --group peregrine /archive
 COPY --from=builder /opt/peregrine /opt/peregrine
 ENV PATH=/opt/peregrine/bin:$PATH \
     PYTHONUNBUFFERED=1 \

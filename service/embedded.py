@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 from urllib.parse import quote
 
 import redis
@@ -26,11 +25,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
 from redis.retry import Retry
 
+from service.data_folder import FolderLock, SocketFolder
 from service.errors import ConfigurationError
 
 log = structlog.get_logger("peregrine.embedded")
 
-_LONGEST_SOCKET = 103  # bytes: the smallest limit of the systems we run on, less one
 _SILENCE_SECONDS = 20.0
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.05
@@ -52,17 +51,17 @@ class EmbeddedValkey:
 
     @property
     def log_url(self) -> str:
-        return f"unix://{quote(str(self._servers[0].socket))}"
+        return _url(self._servers[0].socket)
 
     @property
     def state_url(self) -> str:
-        return f"unix://{quote(str(self._servers[1].socket))}"
+        return _url(self._servers[1].socket)
 
     def __enter__(self) -> Self:
         binary = self._binary or _find_binary()
         with ExitStack() as undo:
-            undo.enter_context(_FolderLock(self._data_dir))
-            sockets = undo.enter_context(_SocketFolder(self._data_dir))
+            undo.enter_context(FolderLock(self._data_dir))
+            sockets = undo.enter_context(SocketFolder(self._data_dir))
             self._servers = [_Server(name, self._data_dir, sockets.path, binary) for name in ("log", "state")]
             for server in self._servers:
                 undo.callback(server.stop)
@@ -86,6 +85,36 @@ class EmbeddedValkey:
         while not self._stopping.wait(_POLL_SECONDS):
             for server in self._servers:
                 server.keep_alive()
+
+
+@contextmanager
+def servers_of(data_dir: Path) -> Iterator[tuple[str, str]]:
+    """URLs of log and state in a data folder: of the servers of whoever uses it now, or of some started for the block.
+
+    Raises ConfigurationError if there is no such folder.
+    """
+    folder = data_dir.absolute()
+    if not (folder / "log").is_dir():
+        raise ConfigurationError(f"{folder} is no data folder of a Peregrine")
+    if _in_use(folder):
+        with SocketFolder(folder, keep=True) as sockets:
+            yield _url(sockets.path / "log.sock"), _url(sockets.path / "state.sock")
+    else:
+        with EmbeddedValkey(folder) as own:
+            yield own.log_url, own.state_url
+
+
+def _in_use(folder: Path) -> bool:
+    try:
+        with (folder / "lock").open("a", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _url(socket: Path) -> str:
+    return f"unix://{quote(str(socket))}"
 
 
 class _Server:
@@ -202,65 +231,6 @@ class _Server:
                 return False
             time.sleep(_POLL_SECONDS)
         return True
-
-
-class _FolderLock:
-    """Keeps others out of a data folder for as long as this process lives, however it ends."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / "lock"
-        self._file: IO[str] | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("a+", encoding="ascii")
-        except OSError as exc:
-            raise ConfigurationError(f"the data folder {self._path.parent} cannot be written: {exc}") from exc
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "unknown"
-            self._file.close()
-            raise ConfigurationError(
-                f"the data folder {self._path.parent} is in use by process {holder}: stop it, or name another folder"
-            ) from exc
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-class _SocketFolder:
-    """Where the sockets are: the data folder, or a short one beside it when the path would be too long for a socket.
-
-    A file in the data folder names the short one, so that a later run finds the servers of a crashed one.
-    """
-
-    def __init__(self, data_dir: Path) -> None:
-        self.path = data_dir
-        self._record = data_dir / "sockets"
-
-    def __enter__(self) -> Self:
-        if len(os.fsencode(self.path / "state.sock")) <= _LONGEST_SOCKET:
-            return self
-        known = Path(self._record.read_text(encoding="utf-8")) if self._record.exists() else None
-        if known is not None and known.is_dir():
-            self.path = known
-        else:
-            self.path = Path(tempfile.mkdtemp(prefix="peregrine-"))
-            self._record.write_text(str(self.path), encoding="utf-8")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.path != self._record.parent:
-            shutil.rmtree(self.path, ignore_errors=True)
-            self._record.unlink(missing_ok=True)
 
 
 def _find_binary() -> Path:

@@ -3,7 +3,13 @@
 PeregrineError
 |- ConfigurationError    a setting or a folder is wrong; says which, and what to do
 |  |- BundleError        a bundle that must not be served: hash, spec or tensors are off
-|- StoreUnavailable      Redis/Valkey does not answer, or not in time
+|  |- ArchiveMismatch    the archive is another log's, or the log lacks what the archive has
+|- StoreUnavailable      Redis/Valkey or the archive does not answer, or not in time
+|  |- StoreFull          it has reached its memory limit: it still reads, and writes nothing
+|- BackPressure          the log takes no more for now: too much waits to be applied, or a store is nearly full
+|- LogTrimmed            records that are needed are no longer in the log
+|- ArchiveDamaged        a file of the archive is missing, or is not what was written
+|- SnapshotFailed        the state's server made no durable copy of the state
 |- WriterConflict        this worker must stop
 |  |- LeaseHeld          another worker leads
 |  |- Fenced             a newer epoch has written
@@ -27,8 +33,41 @@ class BundleError(ConfigurationError):
     """A bundle that must not be served."""
 
 
+class ArchiveMismatch(ConfigurationError):
+    """The archive is another log's, or the log lacks what the archive has."""
+
+
 class StoreUnavailable(PeregrineError):
-    """Redis/Valkey does not answer, or not in time."""
+    """Redis/Valkey or the archive does not answer, or not in time."""
+
+
+class StoreFull(StoreUnavailable):
+    """Redis/Valkey has reached its memory limit: it still reads, and writes nothing."""
+
+
+class BackPressure(PeregrineError):
+    """The log takes no more for now, and took nothing of what was refused.
+
+    lag: records that wait to be applied; limit: how many may; pressure: which store is nearly full, "" if none is.
+    """
+
+    def __init__(self, lag: int, limit: int, pressure: str = "") -> None:
+        self.lag = lag
+        self.limit = limit
+        self.pressure = pressure
+        super().__init__(pressure or f"{lag:,} records wait to be applied, above the limit of {limit:,}")
+
+
+class LogTrimmed(PeregrineError):
+    """Records that are needed are no longer in the log: the archive has them."""
+
+
+class ArchiveDamaged(PeregrineError):
+    """A file of the archive is missing, or is not what was written."""
+
+
+class SnapshotFailed(PeregrineError):
+    """The state's server made no durable copy of the state: it does not allow it, or it did not end well."""
 
 
 class WriterConflict(PeregrineError):

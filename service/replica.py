@@ -1,8 +1,8 @@
 """The replica: this process's copy of the items, loaded from the state and kept up by following the item feed.
 
 It notes the feed's end, reads all items, and goes on from there. What it serves is always whole: an index is filled
-aside and swapped in, and entries are taken over on the event loop between requests. A store that is down stops the
-following, not the serving.
+aside and swapped in together with the reader of its generation's users, and entries are taken over on the event loop
+between requests. A store that is down stops the following, not the serving; nor does a switch to another generation.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import structlog
 from model.process.records import NEVER
 from model.spec import ModelSpec
 from service.core.blobs import unpack_items
-from service.core.packing import UnreadableRecord
+from service.core.log_records import UnreadableRecord
 from service.core.types import FeedEntry, Position
 from service.errors import StateMismatch, StoreUnavailable
-from service.ports import FeedLost, ItemFeed, ItemIndex, StateReader
+from service.ports import ActiveState, FeedLost, Generation, GenerationEnded, ItemIndex, StateReader
 
 log = structlog.get_logger("peregrine.replica")
 
@@ -34,24 +34,44 @@ _LONGEST_PAUSE = 2.0  # seconds between two attempts
 _LOADING = "the items are being loaded"
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """Items and users that belong together: a request reads both from one view. reader: None until items are loaded.
+
+    generation: number of the one they are of.
+    """
+
+    index: ItemIndex
+    reader: StateReader | None = None
+    generation: int = 0
+
+
 @dataclass
 class Replica:
     """new_index: makes an empty index; spec, bundle: of the weights that this process serves, and their hash."""
 
-    reader: StateReader
-    feed: ItemFeed
+    state: ActiveState
     new_index: Callable[[], ItemIndex]
     spec: ModelSpec
     bundle: str
     clock: Literal["wall", "event"]
 
     def __post_init__(self) -> None:
-        self.index: ItemIndex = self.new_index()
-        self.mismatch = False
-        """The state was made by other weights than this process has: its records must not be read."""
+        self.view = View(self.new_index())
         self._trouble = _LOADING
         self._target: int | None = None
         self._moved = asyncio.Condition()
+
+    @property
+    def index(self) -> ItemIndex:
+        return self.view.index
+
+    @property
+    def reader(self) -> StateReader:
+        """Of what belongs to the index. Raises StoreUnavailable, with the reason, if there is nothing to read."""
+        if self.view.reader is None:
+            raise StoreUnavailable(self._trouble or _LOADING)
+        return self.view.reader
 
     @property
     def reasons(self) -> list[str]:
@@ -102,10 +122,13 @@ class Replica:
         while True:
             try:
                 if cursor is None:
-                    cursor = await self._load()
-                cursor, entries = await self.feed.read(cursor, BLOCK_MS)
+                    generation, cursor = await self._load()
+                cursor, entries = await generation.feed.read(cursor, BLOCK_MS)
                 await self._take(entries)
                 self._trouble, failures = "", 0
+            except GenerationEnded as exc:  # what is served stays whole, and is served until the next one is there
+                log.info("generation_ended", reason=str(exc))
+                cursor = None
             except FeedLost:
                 log.warning("feed_lost", offset=self.index.position.offset)
                 cursor, self._trouble = None, _LOADING
@@ -123,39 +146,45 @@ class Replica:
         longest = min(_LONGEST_PAUSE, 0.05 * 2**failures)
         await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
 
-    async def _load(self) -> str:
-        """Fills a fresh index and swaps it in; returns the feed's cursor from before the first read."""
+    async def _load(self) -> tuple[Generation, str]:
+        """Fills a fresh index and swaps it in; returns its generation and the feed's cursor before the first read."""
         started = time.perf_counter()
-        cursor = await self.feed.cursor()
-        position = await self.reader.position()
-        self._check(position)
-        ids, blobs = await self._read_all(position.item_count)
+        generation = await self.state.current()
+        reader, cursor = generation.reader, await generation.feed.cursor()
+        position = await reader.position()
+        self._check(position, generation.number)
+        ids, blobs = await self._read_all(reader, position.item_count)
         index = self.new_index()
         await asyncio.to_thread(_fill, index, ids, blobs, position, self.spec)
-        target = await self.reader.position()
-        self._check(target)
-        self.index, self._target, self._trouble = index, target.offset, ""
+        target = await reader.position()
+        self._check(target, generation.number)
+        if (await self.state.current()).number != generation.number:
+            raise GenerationEnded(f"generation {generation.number} ended while it was loaded")
+        self.view = View(index, reader, generation.number)
+        self._target, self._trouble = target.offset, ""
         await self._notify()
-        log.info(
-            "items_loaded", items=len(ids), offset=position.offset, seconds=round(time.perf_counter() - started, 3)
+        seconds = round(time.perf_counter() - started, 3)
+        log.info("items_loaded", generation=generation.number, items=len(ids), offset=position.offset, seconds=seconds)
+        return generation, cursor
+
+    def _check(self, position: Position, generation: int) -> None:
+        """State that other weights made must not be read. What was read of another generation is served on."""
+        if position.bundle in {"", self.bundle}:
+            return
+        if self.view.generation == generation:
+            self.view = View(self.new_index())
+        raise StateMismatch(
+            f"the state was made by bundle {position.bundle:.12}, this process serves {self.bundle:.12}: start worker "
+            "and API with the same bundle"
         )
-        return cursor
 
-    def _check(self, position: Position) -> None:
-        self.mismatch = position.bundle not in {"", self.bundle}
-        if self.mismatch:
-            raise StateMismatch(
-                f"the state was made by bundle {position.bundle:.12}, this process serves {self.bundle:.12}: start the "
-                "worker with the same bundle, it makes the state again"
-            )
-
-    async def _read_all(self, count: int) -> tuple[list[str], list[bytes]]:
+    async def _read_all(self, reader: StateReader, count: int) -> tuple[list[str], list[bytes]]:
         ids: list[str] = []
         blobs: list[bytes] = []
         for start in range(0, count, CHUNK):
             places = range(start, min(start + CHUNK, count))
-            ids += await self.reader.item_ids(start, len(places))
-            blobs += [blob for blob in await self.reader.items(places) if blob is not None]
+            ids += await reader.item_ids(start, len(places))
+            blobs += [blob for blob in await reader.items(places) if blob is not None]
         if not len(ids) == len(blobs) == count:
             raise FeedLost  # the state was made anew in between
         return ids, blobs

@@ -15,15 +15,15 @@ import structlog
 
 from model.process.batch import Users
 from model.process.read import pair_scores, user_inputs
-from model.process.records import NEVER, Float, Int, new_users
+from model.process.records import NEVER, SWITCHED_OFF, Float, Int, new_users
 from model.process.score import widen_users
 from model.process.temporal_model import TemporalModel
 from service.core.blobs import unpack_users
-from service.core.packing import UnreadableRecord
+from service.core.log_records import UnreadableRecord
 from service.core.times import format_time
 from service.errors import MomentPassed, StoreUnavailable
-from service.ports import ItemIndex, StateReader
-from service.replica import Replica
+from service.ports import ItemIndex
+from service.replica import Replica, View
 
 log = structlog.get_logger("peregrine.request_path")
 
@@ -46,14 +46,16 @@ class Request:
 class Recommendation:
     """The Top-K, best first, and what it was made from.
 
-    strategy: `model`, `popular` (there is no bundle) or `fallback` (popular items because a stage is dead);
-    degraded: the dead stages; offset: all events up to it are in; items_as_of: the log's time of the items;
-    stages: seconds by stage.
+    strategy: `model`, `impersonal` (the model, for a user who is switched off), `popular` (there is no bundle) or
+    `fallback` (popular items because a stage is dead); personalised: False if nothing about the user went into it,
+    because of the switch or of a state that does not answer; degraded: the dead stages; offset: all events up to it are
+    in; items_as_of: the log's time of the items; stages: seconds by stage.
     """
 
     item_ids: list[str]
     scores: list[float]
     strategy: str
+    personalised: bool
     degraded: tuple[str, ...]
     events_seen: int
     last_event_at: int | None
@@ -67,7 +69,6 @@ class Recommendation:
 class Serving:
     """What the request path works with. has_bundle: whether `model` has learned anything."""
 
-    reader: StateReader
     replica: Replica
     model: TemporalModel
     has_bundle: bool
@@ -92,9 +93,10 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
     if request.min_offset:
         await serving.replica.wait_for(request.min_offset, MIN_OFFSET_WAIT)
         watch.lap("wait")
-    read = await read_user(request.user_id, serving)
+    view = serving.replica.view  # users and items of one generation, though another may become active meanwhile
+    index = view.index
+    read = await read_user(request.user_id, view, serving.model)
     watch.lap("state")
-    index = serving.replica.index
     if read is None:
         return _popular(request, index, None, index.position.offset, watch, "fallback", ("state",))
     users, committed = read
@@ -109,20 +111,26 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
         return _popular(request, index, users, offset, watch, "fallback", ("embed",))
     found, scores = index.top_k(query, request.k, additions, _exclude(request, users, index))
     watch.lap("search")
-    return _answer(request, index, users, offset, watch, "model", (), found, scores)
+    strategy = "impersonal" if is_off(users) else "model"
+    return _answer(request, index, users, offset, watch, strategy, (), found, scores)
 
 
-async def read_user(user_id: str, serving: Serving) -> tuple[Users, int] | None:
+async def read_user(user_id: str, view: View, model: TemporalModel) -> tuple[Users, int] | None:
     """The user's record and pairs, blank if unknown, and the committed offset; None if the state cannot tell."""
-    if serving.replica.mismatch:
+    if view.reader is None:
         return None
     try:
-        read = await serving.reader.user(user_id)
-        blob = read.blob or new_users(1, serving.model.spec, serving.model.initial_user).tobytes()
-        return unpack_users([blob], serving.model.spec), read.committed
+        read = await view.reader.user(user_id)
+        blob = read.blob or new_users(1, model.spec, model.initial_user).tobytes()
+        return unpack_users([blob], model.spec), read.committed
     except (StoreUnavailable, UnreadableRecord) as exc:
         log.warning("state_not_read", reason=str(exc))
         return None
+
+
+def is_off(users: Users) -> bool:
+    """Whether the first of `users` is switched off."""
+    return bool(users.rows["flags"][0] & SWITCHED_OFF)
 
 
 def _moment(asked: int | None, users: Users, now: int | None) -> Int:
@@ -183,6 +191,7 @@ def _answer(
         item_ids=[ids[i] for i in found.tolist()],
         scores=scores.tolist(),
         strategy=strategy,
+        personalised=users is not None and not is_off(users),
         degraded=degraded,
         events_seen=0 if users is None else int(users.rows["events"][0]),
         last_event_at=None if last == NEVER else last,

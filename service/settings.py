@@ -42,6 +42,12 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
         description="Starts every key, so that several deployments can share a server.",
     )
+    archive_url: str | None = Field(
+        None,
+        description="Where the log is copied to for good: a folder, or a URL that fsspec knows (s3://bucket/folder). "
+        "Without one the log is never trimmed; `up` with its own Valkey takes a folder in data_dir. Needs the extra "
+        "`archive`.",
+    )
     bundle: Path | None = Field(
         None,
         description="Folder of the exported model. Without one, or with an empty folder, events are accepted and "
@@ -81,11 +87,30 @@ class Settings(BaseSettings):
     batch_size: int = Field(
         2_000, ge=1, le=100_000, description="Log records the worker applies in one commit at most."
     )
-    lease_seconds: float = Field(10.0, ge=1, description="A worker that is silent for this long may be replaced.")
+    lease_seconds: float = Field(
+        3.0,
+        ge=1,
+        description="A worker or keeper that is silent for this long is replaced by one that stands by.",
+    )
     feed_length: int = Field(
         2_000,
         ge=100,
         description="Entries of the item feed that are kept; a replica behind them loads all items again.",
+    )
+    log_length: int = Field(
+        1_000_000,
+        ge=100,
+        description="Records that the log may hold. A longer one is trimmed to half of that by the keeper, as far as "
+        "the archive and a durable copy of the state cover them.",
+    )
+    keeper_seconds: float = Field(
+        5.0, gt=0, le=3_600, description="Seconds the keeper rests when it has nothing left to do."
+    )
+    max_lag: int = Field(
+        1_000_000,
+        ge=1,
+        description="Records of the log that may wait to be applied; above, POSTs and PUTs are answered with 503 and "
+        "Retry-After until the worker has caught up. Lists go on.",
     )
     dedupe_window: int = Field(86_400, ge=60, description="Seconds for which an event_id is remembered.")
 

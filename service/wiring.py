@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -10,16 +13,30 @@ from model.text import SentenceEncoder, has_sentence_encoder
 from service.adapters.bundle import NO_BUNDLE, Bundle, load_bundle, no_bundle
 from service.adapters.exact_index import ExactIndex
 from service.adapters.redis_clients import Server, check_server
-from service.adapters.redis_feed import RedisItemFeed
+from service.adapters.redis_erasures import RedisErasures, RedisFiles
+from service.adapters.redis_generations import RedisActiveState, RedisGenerations
+from service.adapters.redis_keeper import RedisLogKeeper, RedisSnapshots
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
-from service.adapters.redis_state import RedisStateReader, RedisStateStore
 from service.api.services import ApiServices
-from service.errors import StoreUnavailable
-from service.ports import EventSource, StateStore, TextEmbedder
+from service.errors import ConfigurationError, StoreUnavailable
+from service.event_path import ArchivedSource
+from service.ports import (
+    Erasures,
+    EventArchive,
+    EventSource,
+    Generations,
+    LogKeeper,
+    Snapshots,
+    StateStore,
+    TextEmbedder,
+)
 from service.replica import Replica
 from service.settings import Settings
 
 log = structlog.get_logger("peregrine.wiring")
+
+COMMIT_TIMEOUT = 2.0
+"""Seconds: a commit may hold megabytes, and nobody waits for the worker's answer."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +44,28 @@ class WorkerServices:
     """What the worker is given."""
 
     source: EventSource
-    store: StateStore
+    generations: Generations
     bundle: Bundle
+
+    @property
+    def store(self) -> StateStore:
+        """Of the generation that is active now."""
+        return self.generations.current()
+
+
+@dataclass(frozen=True)
+class KeeperServices:
+    """What the keeper is given. source: the log alone; snapshots: of the state's server; state_files, log_files: what
+    makes the servers write their files anew for an erasure."""
+
+    source: EventSource
+    log: LogKeeper
+    generations: Generations
+    snapshots: Snapshots
+    archive: EventArchive | None
+    erasures: Erasures
+    state_files: Snapshots
+    log_files: Snapshots
 
 
 def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
@@ -38,37 +75,77 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     """
     log_server, state_server = _servers(settings)
     bundle = bundle or read_bundle(settings)
-    event_log = RedisEventLog(log_server, window=settings.dedupe_window)
-    reader = RedisStateReader(state_server)
-    feed = RedisItemFeed(state_server, bundle.model.spec)
-    replica = Replica(reader, feed, lambda: ExactIndex(bundle.model), bundle.model.spec, bundle.hash, settings.clock)
+    event_log = RedisEventLog(log_server, window=settings.dedupe_window, max_lag=settings.max_lag)
+    state = RedisActiveState(state_server, bundle.model.spec)
+    replica = Replica(state, lambda: ExactIndex(bundle.model), bundle.model.spec, bundle.hash, settings.clock)
 
     async def close() -> None:
-        for connection in (event_log, reader, feed):
+        for connection in (event_log, state):
             await connection.aclose()
 
     return ApiServices(
         settings=settings,
         log=event_log,
-        reader=reader,
         replica=replica,
         model=bundle.model,
         version=bundle.version,
         bundle=bundle.hash,
         has_bundle=bundle.hash != NO_BUNDLE,
         embedder=_embedder(settings),
+        history=partial(_history, settings, log_server),
         close=close,
     )
+
+
+@contextmanager
+def _history(settings: Settings, log_server: Server) -> Iterator[EventSource]:
+    source = RedisEventSource(log_server)
+    try:
+        archive = open_archive(settings)
+        yield source if archive is None else ArchivedSource(archive, source)
+    finally:
+        source.close()
 
 
 def build_worker(settings: Settings, bundle: Bundle | None = None) -> WorkerServices:
     """The same for the worker."""
     log_server, state_server = _servers(settings)
+    patient = replace(state_server, timeout=max(COMMIT_TIMEOUT, settings.state_timeout))
+    source: EventSource = RedisEventSource(log_server)
+    if (archive := open_archive(settings)) is not None:
+        source = ArchivedSource(archive, source)
     return WorkerServices(
-        RedisEventSource(log_server),
-        RedisStateStore(state_server, feed_length=settings.feed_length),
+        source,
+        RedisGenerations(patient, feed_length=settings.feed_length),
         bundle or read_bundle(settings),
     )
+
+
+def build_keeper(settings: Settings) -> KeeperServices:
+    """The same for the keeper."""
+    log_server, state_server = _servers(settings)
+    return KeeperServices(
+        RedisEventSource(log_server),
+        RedisLogKeeper(log_server),
+        RedisGenerations(state_server),
+        RedisSnapshots(state_server),
+        open_archive(settings),
+        RedisErasures(log_server),
+        RedisFiles(state_server),
+        RedisFiles(log_server),
+    )
+
+
+def open_archive(settings: Settings) -> EventArchive | None:
+    """None if the settings name none. Raises ConfigurationError for one that cannot be reached at all."""
+    if settings.archive_url is None:
+        return None
+    try:
+        from service.adapters.archive_folder import open_folder
+        from service.adapters.parquet_archive import ParquetArchive
+    except ModuleNotFoundError as exc:
+        raise ConfigurationError(f'the archive needs {exc.name}: pip install "peregrine-recsys[archive]"') from exc
+    return ParquetArchive(open_folder(settings.archive_url))
 
 
 def _servers(settings: Settings) -> tuple[Server, Server]:

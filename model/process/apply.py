@@ -3,6 +3,7 @@
 Events come in log order. They are cut into runs of one tick (the tick of the log's time, which only moves forward);
 inside a tick every item shows one visible vector, and each user's moments are stepped level by level, all users at
 once. Nothing here depends on where a batch begins or ends, or on the order of events that share a timestamp.
+Events of users who are switched off move the log's time and the popularity of items, and nothing else.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.process.batch import Events, Items, Users
-from model.process.groups import add_rows, running_max, starts_of
+from model.process.groups import add_rows, places_by, running_max, starts_of
 from model.process.neighbours import add_neighbours
 from model.process.pairs import add_pairs
 from model.process.popularity import add_popularity
-from model.process.records import NEVER, Float, Int, Records
+from model.process.records import NEVER, SWITCHED_OFF, Float, Int, Records
 from model.process.temporal_model import TemporalModel
 from model.spec import ModelSpec
 
@@ -49,6 +50,9 @@ def apply(
         return log_time
     spec = model.spec
     times = np.maximum.accumulate(np.maximum(events.timestamp, log_time))
+    end = int(times[-1])
+    add_popularity(items, events, spec)
+    events, times = _personal(users, items, events, times)
     ticks = times // spec.item_tick
     bounds = [*np.flatnonzero(starts_of(ticks)), len(events)]
     moment, opens = moments_of(users, events)
@@ -61,8 +65,17 @@ def apply(
     _count_late(users, events, times)
     add_neighbours(users, items, events, item_hash)
     add_pairs(users, items, events, moment, spec, item_hash)
-    add_popularity(items, events, spec)
-    return int(times[-1])
+    return end
+
+
+def _personal(users: Users, items: Items, events: Events, times: Int) -> tuple[Events, Int]:
+    """The events of users who are not switched off, and the log's time at them."""
+    off = users.rows["flags"] & SWITCHED_OFF != 0
+    if not off.any():
+        return events, times
+    counted = off[events.user]
+    np.maximum.at(items.rows["offset"], events.item[counted], events.offset[counted])  # their counters have moved
+    return events.take(~counted), times[~counted]
 
 
 def moments_of(users: Users, events: Events) -> tuple[Int, NDArray[np.bool_]]:
@@ -119,8 +132,7 @@ def _apply_tick(
     gap = np.where(items.rows["key"][stale] == NEVER, 0, (tick - items.rows["key"][stale]) * model.spec.item_tick)
     _roll(items.rows, stale, np.full(len(stale), tick), gap, model.update_items, commits.items if commits else None)
 
-    for step in np.unique(moment):
-        here = np.flatnonzero(moment == step)
+    for _, here in places_by(moment):
         opening = here[opens[here]]
         _open_moments(users.rows, events.user[opening], events.timestamp[opening], model, commits)
         _exchange(users.rows, items.rows, events.take(here), encoded[here])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +23,14 @@ def place_in_group(groups: NDArray[np.integer]) -> Int:
     places = np.arange(len(groups))
     first = np.where(starts_of(groups), places, 0)
     return places - np.maximum.accumulate(first)
+
+
+def places_by(values: NDArray[np.integer]) -> Iterator[tuple[int, Int]]:
+    """Each distinct value, ascending, and the places that hold it, ascending: one sort, however many values."""
+    order = np.argsort(values, kind="stable")
+    bounds = [*np.flatnonzero(starts_of(values[order])), len(values)]
+    for lo, hi in pairwise(bounds):
+        yield int(values[order[lo]]), order[lo:hi]
 
 
 def running_max(groups: NDArray[np.integer], values: Int) -> Int:

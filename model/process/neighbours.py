@@ -19,6 +19,24 @@ def add_neighbours(users: Users, items: Items, events: Events, item_hash: np.nda
 
     item_hash: stable hashes by catalogue index, for the neighbours that `items` does not hold.
     """
+    alone = np.bincount(events.user, minlength=len(users))[events.user] == 1
+    newest = alone & (events.timestamp > users.rows["nb_time"][events.user, 0])
+    _push(users, items, events.take(newest))
+    if not newest.all():
+        _merge(users, items, events.take(~newest), item_hash)
+
+
+def _push(users: Users, items: Items, events: Events) -> None:
+    """For users with one event, which is newer than all they had: it goes to the front, the others move on."""
+    rows = users.rows[events.user]
+    for name, first in (("nb_time", events.timestamp), ("nb_item", items.index[events.item]), ("nb_type", events.type)):
+        rows[name][:, 1:] = rows[name][:, :-1].copy()
+        rows[name][:, 0] = first
+    users.rows[events.user] = rows
+
+
+def _merge(users: Users, items: Items, events: Events, item_hash: np.ndarray) -> None:
+    """For all others: the best n of what there is, in the order of the module."""
     touched, local = np.unique(events.user, return_inverse=True)
     old = users.rows[touched]
     n = old["nb_item"].shape[1]

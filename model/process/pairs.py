@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from model.process.batch import Events, Items, Users
 from model.process.decay import decay
-from model.process.groups import place_in_group
+from model.process.groups import place_in_group, places_by
 from model.process.records import NEVER, PAIR, Float, Int, Records
 from model.spec import ModelSpec
 
@@ -20,20 +22,33 @@ def add_pairs(
     moment: (E,) 0 for the user's open moment, 1, 2, ... for those that these events open. A user above the cap loses
     pairs when a moment opens, never inside one, so that the order inside a timestamp cannot decide which.
     """
-    crowded = _crowded(users, items, events, spec.max_pairs)
-    free = np.flatnonzero(~crowded[events.user])
-    _add(users, items, events.take(free), spec)
-    for step in range(int(moment[crowded[events.user]].max(initial=-1)) + 1):
-        here = np.flatnonzero(crowded[events.user] & (moment == step))
-        if step:
-            _evict(users, np.unique(events.user[here]), spec.max_pairs, item_hash)
-        _add(users, items, events.take(here), spec)
+    crowded = _crowded(users, items, events, spec.max_pairs)[events.user]
+    _add(users, items, events.take(~crowded), spec)
+    if crowded.any():
+        _add_crowded(users, items, events.take(crowded), moment[crowded], spec, item_hash)
 
 
 def _crowded(users: Users, items: Items, events: Events, cap: int) -> NDArray[np.bool_]:
     """(B,) users who may pass the cap within these events."""
     added = np.bincount(np.unique(_keys(events.user, items.index[events.item])) >> 32, minlength=len(users))
     return np.asarray(np.diff(users.starts) + added > cap)
+
+
+def _add_crowded(
+    users: Users, items: Items, events: Events, moment: Int, spec: ModelSpec, item_hash: NDArray[np.uint64]
+) -> None:
+    """Moment by moment, each with its own users only: one hot user costs its own pairs each time, not everybody's."""
+    own = {user: users.pairs_of(user) for user in np.unique(events.user).tolist()}
+    for step, here in places_by(moment):
+        active, place = np.unique(events.user[here], return_inverse=True)
+        some = Users.gather(users.rows[active], [own[user] for user in active.tolist()])
+        if step:
+            _evict(some, spec.max_pairs, item_hash)
+        _add(some, items, replace(events.take(here), user=place), spec)
+        users.rows["evicted"][active] = some.rows["evicted"]
+        own.update((user, some.pairs_of(at)) for at, user in enumerate(active.tolist()))
+    joined = Users.gather(users.rows, [own.get(user, users.pairs_of(user)) for user in range(len(users))])
+    users.pairs, users.starts = joined.pairs, joined.starts
 
 
 def _add(users: Users, items: Items, events: Events, spec: ModelSpec) -> None:
@@ -43,8 +58,8 @@ def _add(users: Users, items: Items, events: Events, spec: ModelSpec) -> None:
     weight = np.asarray(spec.weights(), dtype=np.float32)[events.type]
     order = np.argsort(place, kind="stable")  # inside a pair in log order
     nth = place_in_group(place[order])
-    for step in range(int(nth.max(initial=-1)) + 1):
-        which = order[nth == step]
+    for _, places in places_by(nth):
+        which = order[places]
         _count(users.pairs, items.rows, place[which], events.item[which], events.timestamp[which], weight[which], spec)
 
 
@@ -93,14 +108,19 @@ def _count(
     pairs[place] = pair
 
 
-def _evict(users: Users, which: Int, cap: int, item_hash: NDArray[np.uint64]) -> None:
-    """Drops the least recent pairs of `which` above the cap; equal times go by the item's hash."""
+def _evict(users: Users, cap: int, item_hash: NDArray[np.uint64]) -> None:
+    """Drops the least recent pairs of all `users` above the cap; of equally recent ones those with the highest hash."""
     keep = np.ones(len(users.pairs), dtype=np.bool_)
-    for user in which.tolist():
+    for user in np.flatnonzero(np.diff(users.starts) > cap).tolist():
         mine = users.pairs_of(user)
-        order = np.lexsort((item_hash[mine["item"]], -mine["last"]))
-        keep[users.starts[user] + order[cap:]] = False
-        users.rows["evicted"][user] += max(0, len(mine) - cap)
+        last = np.ascontiguousarray(mine["last"])
+        excess = len(mine) - cap
+        least = np.partition(last, excess)[excess]  # of those that stay
+        older, equal = np.flatnonzero(last < least), np.flatnonzero(last == least)
+        equal = equal[np.argsort(item_hash[mine["item"][equal]], kind="stable")]
+        dropped = np.concatenate([older, equal[len(equal) + len(older) - excess :]])
+        keep[users.starts[user] + dropped] = False
+        users.rows["evicted"][user] += excess
     owner = users.owner()[keep]
     users.pairs = users.pairs[keep]
     users.starts = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(users)))]).astype(np.int64)

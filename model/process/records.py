@@ -23,6 +23,8 @@ NEVER = -(2**62)
 """Key and time of what has not happened."""
 UNSET_ITEM = 2**32 - 1
 """Item index of an empty neighbour slot."""
+SWITCHED_OFF = 1
+"""In a user's `flags`: what they do moves popularity and nothing else; the rest of the record stays blank."""
 
 PAIR = np.dtype(
     [

@@ -8,118 +8,63 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from threading import Condition, RLock
-from uuid import uuid4
+from threading import RLock
+
+import numpy as np
+from numpy.typing import NDArray
 
 from model.process.records import layout
 from model.spec import ModelSpec
-from service.core.packing import pack_feed, unpack_feed
-from service.core.types import Append, Appended, Commit, FeedEntry, LogEntry, Position
-from service.errors import Fenced, LeaseHeld
-from service.ports import FeedLost, UserRead
+from service.adapters.in_memory_log import Clock, InMemoryEventLog, InMemoryEventSource, InMemoryLog
+from service.core.feed_packing import pack_feed, unpack_feed
+from service.core.types import Commit, FeedEntry, Position, Totals
+from service.errors import Fenced, LeaseHeld, StoreUnavailable
+from service.ports import FeedLost, Generation, GenerationEnded, UserRead
 
-Clock = Callable[[], float]
-"""Unix seconds."""
+__all__ = [
+    "InMemoryActiveState",
+    "InMemoryEventLog",
+    "InMemoryEventSource",
+    "InMemoryGenerations",
+    "InMemoryItemFeed",
+    "InMemoryLog",
+    "InMemoryState",
+    "InMemoryStateReader",
+    "InMemoryStateStore",
+]
 
 _POLL_SECONDS = 0.002
 
 
-class InMemoryLog:
-    """Records and the digests that were seen within `window` seconds, at most `digests` of them."""
-
-    def __init__(self, clock: Clock = time.time, window: int = 86_400, digests: int = 2_000_000) -> None:
-        self.id = uuid4().hex
-        self.entries: list[LogEntry] = []
-        self.grown = Condition()
-        self._clock = clock
-        self._window = window
-        self._digests = digests
-        self._seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        self._last_given = 0
-
-    def append(self, records: Sequence[Append]) -> list[Appended]:
-        with self.grown:
-            answers = [self._append(record) for record in records]
-            self.grown.notify_all()
-        return answers
-
-    def _append(self, record: Append) -> Appended:
-        self._forget()
-        if record.dedupe in self._seen:
-            return Appended(self._seen[record.dedupe][0], duplicate=True)
-        offset = len(self.entries) + 1
-        self.entries.append(LogEntry(offset, self._timestamp(record), record.payload))
-        if record.dedupe:
-            self._seen[record.dedupe] = (offset, self._clock())
-        return Appended(offset, duplicate=False)
-
-    def _timestamp(self, record: Append) -> int:
-        if record.timestamp is not None:
-            return record.timestamp
-        self._last_given = max(self._last_given, int(self._clock()))
-        return self._last_given
-
-    def _forget(self) -> None:
-        since = self._clock() - self._window
-        while self._seen:
-            digest, (_, seen_at) = next(iter(self._seen.items()))
-            if seen_at > since and len(self._seen) <= self._digests:
-                return
-            del self._seen[digest]
-
-
-class InMemoryEventLog:
-    """`EventLog`."""
-
-    def __init__(self, log: InMemoryLog) -> None:
-        self._log = log
-
-    async def append(self, records: Sequence[Append]) -> list[Appended]:
-        return self._log.append(records)
-
-    async def end(self) -> int:
-        return len(self._log.entries)
-
-
-class InMemoryEventSource:
-    """`EventSource`."""
-
-    def __init__(self, log: InMemoryLog) -> None:
-        self._log = log
-
-    def log_id(self) -> str:
-        return self._log.id
-
-    def read(self, after: int, count: int, block_ms: int) -> list[LogEntry]:
-        with self._log.grown:
-            self._log.grown.wait_for(lambda: len(self._log.entries) > after, timeout=block_ms / 1000)
-            return self._log.entries[after : after + count]
-
-    def end(self) -> int:
-        return len(self._log.entries)
-
-
 @dataclass
 class InMemoryState:
-    """Everything a commit writes. clock: of the lease; feed_length: entries of the item feed that are kept."""
+    """One generation: everything a commit writes. clock: of the lease; feed_length: entries of the item feed that are
+    kept; lock, skipped: shared by all generations; fullness: what `StateStore.fullness` answers.
+    """
 
     clock: Clock = time.time
     feed_length: int = 2_000
+    fullness: float = 0.0
     position: Position = field(default_factory=Position)
-    users: dict[str, bytes] = field(default_factory=dict)
+    users: dict[bytes, bytes] = field(default_factory=dict)
     items: dict[int, bytes] = field(default_factory=dict)
     texts: dict[int, bytes] = field(default_factory=dict)
     documents: dict[str, bytes] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
+    pending: list[NDArray[np.uint32]] = field(default_factory=list)
+    skipped: dict[int, str] = field(default_factory=dict)
+    late: int = 0
     feed: deque[bytes] = field(default_factory=deque)
     feed_end: int = 0
     """Number of the feed's newest entry; `feed` holds the last ones."""
     epoch: int = 0
     lease: tuple[str, float] | None = None
     lock: RLock = field(default_factory=RLock)
+    number: int = 1
+    deleted: bool = False
 
     def holder(self) -> str | None:
         """Who holds the lease now."""
@@ -131,15 +76,68 @@ class InMemoryState:
         while len(self.feed) > self.feed_length:
             self.feed.popleft()
 
+    def clear(self) -> None:
+        """Deletes all but lease and epoch; readers of the feed notice."""
+        for each in (self.users, self.items, self.texts, self.documents, self.ids, self.pending, self.feed):
+            each.clear()
+        self.late = 0
+        self.feed_end += 1  # nobody has this entry: all readers reload
+        self.position = Position()
+
+
+class InMemoryGenerations:
+    """`Generations`. first: what the generation that is active at the beginning holds."""
+
+    def __init__(self, first: InMemoryState | None = None) -> None:
+        self.active = first or InMemoryState()
+        self.upcoming: InMemoryState | None = None
+        self.retired: list[tuple[InMemoryState, float]] = []
+        """With the time at which each ceased to be active."""
+
+    def current(self) -> InMemoryStateStore:
+        return InMemoryStateStore(self.active, self)
+
+    def next(self) -> InMemoryStateStore:
+        if self.upcoming is None:
+            shared = {name: getattr(self.active, name) for name in ("clock", "feed_length", "skipped", "lock")}
+            self.upcoming = InMemoryState(number=self.active.number + 1, **shared)
+        return InMemoryStateStore(self.upcoming, self)
+
+    def activate(self, state: InMemoryState) -> None:
+        before, self.active, self.upcoming = self.active, state, None
+        before.epoch = -1  # no writer's
+        before.feed_end += 1  # nobody has this entry: all readers look for the active generation
+        self.retired.append((before, state.clock()))
+
+    def delete_retired(self, grace_seconds: float) -> int:
+        with self.active.lock:
+            due = self.active.clock() - grace_seconds
+            gone = [state for state, since in self.retired if since <= due]
+            self.retired = [(state, since) for state, since in self.retired if since > due]
+            for state in gone:
+                state.deleted = True
+                state.clear()
+        return len(gone)
+
+    def alone(self) -> bool:
+        with self.active.lock:
+            return not self.retired and (self.upcoming is None or self.upcoming.position == Position())
+
 
 class InMemoryStateStore:
-    """`StateStore`."""
+    """`StateStore`. generations: those that `state` is one of."""
 
-    def __init__(self, state: InMemoryState) -> None:
+    def __init__(self, state: InMemoryState, generations: InMemoryGenerations | None = None) -> None:
         self._state = state
+        self._generations = generations or InMemoryGenerations(state)
+
+    @property
+    def generation(self) -> int:
+        return self._state.number
 
     def acquire(self, owner: str, ttl_ms: int) -> int:
         with self._state.lock:
+            self._check_active()
             if self._state.holder() not in {None, owner}:
                 raise LeaseHeld(f"{self._state.holder()} leads")
             self._state.epoch += 1
@@ -148,9 +146,15 @@ class InMemoryStateStore:
 
     def renew(self, owner: str, ttl_ms: int) -> None:
         with self._state.lock:
+            self._check_active()
             if self._state.holder() not in {None, owner}:
                 raise Fenced(f"{self._state.holder()} holds the lease by now")
             self._state.lease = (owner, self._state.clock() + ttl_ms / 1000)
+
+    def _check_active(self) -> None:
+        generations = self._generations
+        if self._state is not generations.active and self._state is not generations.upcoming:
+            raise Fenced(f"generation {generations.active.number} is active, this writer has {self._state.number}")
 
     def release(self, owner: str) -> None:
         with self._state.lock:
@@ -160,7 +164,13 @@ class InMemoryStateStore:
     def position(self) -> Position:
         return self._state.position
 
-    def users(self, user_ids: Sequence[str]) -> list[bytes | None]:
+    def skipped(self) -> dict[int, str]:
+        return dict(self._state.skipped)
+
+    def pending(self) -> NDArray[np.uint32]:
+        return np.concatenate([np.empty(0, np.uint32), *self._state.pending])
+
+    def users(self, user_ids: Sequence[bytes]) -> list[bytes | None]:
         return [self._state.users.get(user_id) for user_id in user_ids]
 
     def items(self, index: Sequence[int]) -> list[bytes | None]:
@@ -183,6 +193,13 @@ class InMemoryStateStore:
             state.texts.update(commit.texts)
             state.documents.update(commit.documents)
             state.ids.extend(commit.new_items)
+            state.skipped.update(commit.skipped)
+            state.late += commit.late
+            for user_id in commit.deleted_users:
+                state.users.pop(user_id, None)
+            if commit.closing:
+                state.pending.clear()
+            state.pending.append(commit.pending)
             state.position = commit.position
             if commit.feed is not None:
                 state.publish(commit.feed)
@@ -191,10 +208,23 @@ class InMemoryStateStore:
         state = self._state
         with state.lock:
             self._check(epoch)
-            for records in (state.users, state.items, state.texts, state.documents, state.ids, state.feed):
-                records.clear()
-            state.feed_end += 1  # nobody has this entry: all readers reload
+            state.clear()
             state.position = position
+
+    def activate(self, epoch: int) -> bool:
+        state, generations = self._state, self._generations
+        with state.lock:
+            self._check(epoch)
+            self._check_active()
+            if state is generations.active:
+                return True
+            if state.position.offset < generations.active.position.offset:
+                return False
+            generations.activate(state)
+        return True
+
+    def fullness(self) -> float:
+        return self._state.fullness
 
     def _check(self, epoch: int) -> None:
         if epoch != self._state.epoch:
@@ -210,10 +240,17 @@ class InMemoryStateReader:
 
     async def user(self, user_id: str) -> UserRead:
         with self._state.lock:
-            return UserRead(self._state.users.get(user_id), self._state.position.offset)
+            if self._state.deleted:
+                raise StoreUnavailable(f"generation {self._state.number} of the state is gone")
+            return UserRead(self._state.users.get(user_id.encode()), self._state.position.offset)
 
     async def position(self) -> Position:
         return self._state.position
+
+    async def totals(self) -> Totals:
+        state = self._state
+        with state.lock:
+            return Totals(state.position.offset, len(state.ids), state.epoch, state.late, len(state.skipped))
 
     async def items(self, index: Sequence[int]) -> list[bytes | None]:
         return self._store.items(index)
@@ -225,11 +262,25 @@ class InMemoryStateReader:
         return [self._state.documents.get(item_id) for item_id in item_ids]
 
 
-class InMemoryItemFeed:
-    """`ItemFeed`. A cursor is the number of an entry."""
+class InMemoryActiveState:
+    """`ActiveState`."""
 
-    def __init__(self, state: InMemoryState, spec: ModelSpec) -> None:
+    def __init__(self, generations: InMemoryGenerations, spec: ModelSpec) -> None:
+        self._generations = generations
+        self._spec = spec
+
+    async def current(self) -> Generation:
+        state = self._generations.active
+        feed = InMemoryItemFeed(state, self._spec, self._generations)
+        return Generation(state.number, InMemoryStateReader(state), feed)
+
+
+class InMemoryItemFeed:
+    """`ItemFeed`. A cursor is the number of an entry. generations: those that `state` is one of."""
+
+    def __init__(self, state: InMemoryState, spec: ModelSpec, generations: InMemoryGenerations | None = None) -> None:
         self._state = state
+        self._generations = generations or InMemoryGenerations(state)
         self._counters, self._dim = layout(spec).counters, spec.dim
 
     async def cursor(self) -> str:
@@ -240,6 +291,8 @@ class InMemoryItemFeed:
         while self._state.feed_end == int(cursor) and time.monotonic() < deadline:
             await asyncio.sleep(_POLL_SECONDS)
         with self._state.lock:
+            if self._state is not self._generations.active:
+                raise GenerationEnded(f"generation {self._generations.active.number} of the state is active")
             behind = self._state.feed_end - int(cursor)
             if not 0 <= behind <= len(self._state.feed):
                 raise FeedLost(f"the item feed ends at {self._state.feed_end} and no longer has what follows {cursor}")

@@ -1,15 +1,27 @@
 """Every key, stored field and server-side function of Peregrine in Redis/Valkey.
 
-    log     <prefix>:log          stream of records, ids <offset>-0, fields t (timestamp), p (payload)
-            <prefix>:log:meta     hash: offset, time (last one given to a record without), id
+    log     <prefix>:log          stream, an entry for the records of one append, its id the <offset>-0 of the last one;
+                                  fields t (timestamps), l (lengths), p (payloads), side by side
+            <prefix>:log:meta     hash: offset, time (last one given to a record without), id, epoch (of the keeper),
+                                  applied and pressure (as the worker reported them), erased (highest marker of an
+                                  erasure that the log has got rid of)
             <prefix>:log:recent   list of <offset>:<digest>, oldest first: what bounds the digests
+            <prefix>:log:copy     stream: the log as an erasure rewrites it, to take the log's place
             <prefix>:d:<digest>   offset of the record with this digest, expires
-    state   <prefix>:meta         hash: the position's fields, epoch, feed (id of its newest entry)
-            <prefix>:offset       the position's offset again, to be read in one MGET with a user
-            <prefix>:lease        owner, expires
-            <prefix>:ids          list of item ids by catalogue index
-            <prefix>:feed         stream of item changes, fields previous (id of the entry before), entry
-            <prefix>:u:<user>  :i:<index>  :t:<index>  :c:<item id>     packed users, items, texts; catalogue JSON
+            <prefix>:erasures     set of the ids of pending erasures
+            <prefix>:erasure:<id> "<marker's offset> <requested at>", complete also " <completed at>", which expires
+            <prefix>:keeper       owner of the keeper's lease, expires
+    state   <prefix>:active       number of the generation that is served and written; none written yet: 1
+            <prefix>:retired      hash: by number of a generation, when it ceased to be active (milliseconds)
+            <prefix>:skipped      hash: reasons by offset of records that could not be applied; belongs to the log
+      of a generation, <g> = <prefix>:<number>
+            <g>:meta              hash: the position's fields, epoch, feed (id of its newest entry), late (events)
+            <g>:offset            the position's offset again, to be read in one MGET with a user
+            <g>:lease             owner, expires
+            <g>:ids               list of item ids by catalogue index
+            <g>:pending           list of packed indexes: items whose open tick is not published
+            <g>:feed              stream of item changes, fields previous (id of the entry before), entry
+            <g>:u:<user>  :i:<index>  :t:<index>  :c:<item id>     packed users, items, texts; catalogue JSON
 
 Log and state may share a server and a prefix.
 """
@@ -21,10 +33,12 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from service.core.types import Position
+from service.core.types import Backlog, Erasure, Position, Totals
 
 RESETTING = "resetting"
 """What the position's bundle reads while a reset is under way: no bundle's hash."""
+FIRST = 1
+"""Number of a deployment's first generation."""
 FEED_START = "0-0"
 """The feed's cursor before its first entry."""
 
@@ -39,31 +53,52 @@ class LogKeys:
         self.meta = f"{prefix}:log:meta"
         self.recent = f"{prefix}:log:recent"
         self.dedupe = f"{prefix}:d:"
+        self.copy = f"{prefix}:log:copy"
+        self.erasures = f"{prefix}:erasures"
+        self.keeper = f"{prefix}:keeper"
+        self._erasure = f"{prefix}:erasure:"
+
+    def erasure(self, erasure_id: str) -> str:
+        return self._erasure + erasure_id
+
+
+def unpack_erasures(erasure_ids: Sequence[str], values: Sequence[bytes | None]) -> list[Erasure]:
+    """Those that there are, in order of their markers."""
+    pairs = zip(erasure_ids, values, strict=True)
+    found = (Erasure(erasure_id, *map(int, value.split())) for erasure_id, value in pairs if value is not None)
+    return sorted(found, key=lambda erasure: erasure.offset)
 
 
 class StateKeys:
-    """Keys of the state. prefix: letters, digits, `_`, `.` and `-`."""
+    """Keys of one generation of the state, and those that all share. prefix: letters, digits, `_`, `.` and `-`."""
 
-    def __init__(self, prefix: str) -> None:
-        self.meta = f"{prefix}:meta"
-        self.offset = f"{prefix}:offset"
-        self.lease = f"{prefix}:lease"
-        self.ids = f"{prefix}:ids"
-        self.feed = f"{prefix}:feed"
-        self.records_pattern = f"{prefix}:[uitc]:*"
-        self._prefix = prefix
+    def __init__(self, prefix: str, generation: int = FIRST) -> None:
+        self.active = f"{prefix}:active"
+        self.retired = f"{prefix}:retired"
+        self.skipped = f"{prefix}:skipped"
+        self._own = own = f"{prefix}:{generation}"
+        self.meta = f"{own}:meta"
+        self.offset = f"{own}:offset"
+        self.lease = f"{own}:lease"
+        self.ids = f"{own}:ids"
+        self.feed = f"{own}:feed"
+        self.pending = f"{own}:pending"
+        self.records_pattern = f"{own}:[uitc]:*"
+        self.pattern = f"{own}:*"
+        self._user = f"{own}:u:".encode()
 
-    def user(self, user_id: str) -> str:
-        return f"{self._prefix}:u:{user_id}"
+    def user(self, user_id: bytes) -> bytes:
+        """user_id: in UTF-8."""
+        return self._user + user_id
 
     def item(self, index: int) -> str:
-        return f"{self._prefix}:i:{index}"
+        return f"{self._own}:i:{index}"
 
     def text(self, index: int) -> str:
-        return f"{self._prefix}:t:{index}"
+        return f"{self._own}:t:{index}"
 
     def document(self, item_id: str) -> str:
-        return f"{self._prefix}:c:{item_id}"
+        return f"{self._own}:c:{item_id}"
 
 
 def read_position(keys: StateKeys) -> tuple[str, ...]:
@@ -74,6 +109,11 @@ def read_position(keys: StateKeys) -> tuple[str, ...]:
 def pack_position(position: Position) -> list[str]:
     """The six texts that the functions store."""
     return [str(getattr(position, field)) for field in _POSITION]
+
+
+def position_fields(position: Position) -> list[str]:
+    """Field, text, field, text, ... as HSET takes them."""
+    return [text for field in _POSITION for text in (field, str(getattr(position, field)))]
 
 
 def unpack_position(values: Sequence[bytes | None]) -> Position:
@@ -88,6 +128,26 @@ def unpack_position(values: Sequence[bytes | None]) -> Position:
         log_id=given.get("log_id", default.log_id),
         bundle=given.get("bundle", default.bundle),
     )
+
+
+def read_backlog(keys: LogKeys) -> tuple[str, ...]:
+    """The command whose answer `unpack_backlog` reads."""
+    return ("HMGET", keys.meta, "offset", "applied", "pressure")
+
+
+def unpack_backlog(values: Sequence[bytes | None]) -> Backlog:
+    end, applied, pressure = values
+    return Backlog(int(end or 0), int(applied or 0), (pressure or b"").decode())
+
+
+def read_totals(keys: StateKeys) -> tuple[str, ...]:
+    """The command whose answer `unpack_totals` reads."""
+    return ("HMGET", keys.meta, "offset", "item_count", "epoch", "late")
+
+
+def unpack_totals(values: Sequence[bytes | None], skipped: int) -> Totals:
+    offset, items, epoch, late = (int(value or 0) for value in values)
+    return Totals(offset, items, epoch, late, skipped)
 
 
 @cache

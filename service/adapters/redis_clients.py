@@ -6,18 +6,18 @@ first start, a server that lost them and a new release alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from service.adapters.keys import function_name, library
-from service.errors import ConfigurationError, Fenced, LeaseHeld, StoreUnavailable
+from service.errors import BackPressure, ConfigurationError, Fenced, LeaseHeld, StoreFull, StoreUnavailable
 
 MAX_BLOCK_MS = 500
 """Longest wait in one blocking read: it adds to the time in which a stopped server is noticed."""
@@ -45,7 +45,11 @@ class Server:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-class FunctionMissing(StoreUnavailable):
+class CommandRefused(StoreUnavailable):
+    """The server answered a command with an error: it does not know it, does not allow it, or cannot do it now."""
+
+
+class FunctionMissing(CommandRefused):
     """The server does not know our functions (yet, or any more)."""
 
 
@@ -72,6 +76,31 @@ class SyncClient:
             with _loading():
                 self.run("FUNCTION", "LOAD", library())
             return self.run(*command)
+
+    def scan(self, pattern: str, count: int, *options: Value) -> Iterator[list[bytes]]:
+        """Names of the keys that match, about `count` at a time."""
+        cursor = 0
+        while True:
+            cursor, found = self.run("SCAN", cursor, "MATCH", pattern, "COUNT", count, *options)
+            if found:
+                yield found
+            if cursor == 0:
+                return
+
+    def connection(self) -> Any:
+        """One connection of the pool, for commands that belong together; to be given back."""
+        return self._redis.connection_pool.get_connection()
+
+    def give_back(self, connection: Any) -> None:
+        self._redis.connection_pool.release(connection)
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Turns foreign errors into ours."""
+        return _translated(self._server.name)
+
+    def fullness(self) -> float:
+        """Share of the server's memory limit that is taken; 0.0 without a limit."""
+        return fullness(self.run("INFO", "memory"))
 
     def close(self) -> None:
         self._redis.close()
@@ -105,6 +134,13 @@ class AsyncClient:
         await self._redis.aclose()
 
 
+def fullness(info: Mapping[str, Any]) -> float:
+    """The same from what INFO answered. Buffers that the server leaves out of its limit are left out here, too."""
+    if not info["maxmemory"]:
+        return 0.0
+    return float((info["used_memory"] - info["mem_not_counted_for_evict"]) / info["maxmemory"])
+
+
 def check_server(server: Server) -> None:
     """Raises ConfigurationError for a server that cannot keep our promises, StoreUnavailable for none at all."""
     client = SyncClient(server)
@@ -117,7 +153,10 @@ def check_server(server: Server) -> None:
     if info.get("cluster_enabled"):
         raise ConfigurationError(f"{server.name} is a Redis Cluster: commits span keys and need one primary")
     if (policy := info["maxmemory_policy"]) != "noeviction":
-        raise ConfigurationError(f"{server.name} has maxmemory-policy {policy}: state would vanish; set noeviction")
+        raise ConfigurationError(
+            f"{server.name} has maxmemory-policy {policy}, so keys would vanish one by one: `redis-cli config set "
+            "maxmemory-policy noeviction` sets it now, `maxmemory-policy noeviction` in its configuration for good"
+        )
 
 
 def _options(server: Server, blocking: bool) -> dict[str, Any]:
@@ -150,15 +189,20 @@ def _translated(name: str) -> Iterator[None]:
     """Foreign errors into ours; `FENCED ...` and the like come from our functions."""
     try:
         yield
+    except OutOfMemoryError as exc:
+        raise StoreFull(f"{name}: {exc}") from exc
     except ResponseError as exc:
         code, _, message = str(exc).partition(" ")
         if code == "FENCED":
             raise Fenced(message) from exc
         if code == "LEASEHELD":
             raise LeaseHeld(f"{message} leads") from exc
+        if code == "BACKPRESSURE":
+            lag, limit, pressure = message.split(" ", 2)
+            raise BackPressure(int(lag), int(limit), pressure) from exc
         if str(exc) == "Function not found":
             raise FunctionMissing(f"{name}: {exc}") from exc
-        raise StoreUnavailable(f"{name}: {exc}") from exc
+        raise CommandRefused(f"{name}: {exc}") from exc
     except (RedisError, OSError) as exc:
         raise StoreUnavailable(f"{name}: {exc or type(exc).__name__}") from exc
 

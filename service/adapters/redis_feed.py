@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from model.process.records import layout
 from model.spec import ModelSpec
-from service.adapters.keys import FEED_START, StateKeys
+from service.adapters.keys import FEED_START, FIRST, StateKeys
 from service.adapters.redis_clients import MAX_BLOCK_MS, AsyncClient, Server
-from service.core.packing import unpack_feed
+from service.core.feed_packing import unpack_feed
 from service.core.types import FeedEntry
-from service.ports import FeedLost
+from service.ports import FeedLost, GenerationEnded
 
 COUNT = 64
 """Entries in one answer at most."""
@@ -17,13 +17,18 @@ COUNT = 64
 class RedisItemFeed:
     """`ItemFeed`. One `read` waits at most `redis_clients.MAX_BLOCK_MS`.
 
+    generation: its number; client: a blocking one, to share connections.
+
     A reader knows that it missed something when the first entry after its cursor does not name the cursor as the one
     before: trimmed away, a reset, a server that was restored from an older copy, another server.
     """
 
-    def __init__(self, server: Server, spec: ModelSpec) -> None:
-        self._client = AsyncClient(server, blocking=True)
-        self._keys = StateKeys(server.prefix)
+    def __init__(
+        self, server: Server, spec: ModelSpec, generation: int = FIRST, client: AsyncClient | None = None
+    ) -> None:
+        self._client = client or AsyncClient(server, blocking=True)
+        self._keys = StateKeys(server.prefix, generation)
+        self._generation = generation
         self._counters, self._dim = layout(spec).counters, spec.dim
 
     async def cursor(self) -> str:
@@ -39,6 +44,8 @@ class RedisItemFeed:
         [(_, found)] = answer
         entries = []
         for entry_id, fields in found:
+            if fields[b"previous"] == b"switched":
+                raise GenerationEnded(f"generation {self._generation} of the state is no longer active")
             if fields[b"previous"] != cursor.encode():
                 raise FeedLost(f"the entries between {cursor} and {entry_id.decode()} of the item feed are gone")
             cursor = entry_id.decode()
@@ -46,7 +53,10 @@ class RedisItemFeed:
         return cursor, entries
 
     async def _check(self, cursor: str) -> None:
-        """Nothing new: either the cursor is the newest entry, or this is not the feed it was taken from."""
+        """Nothing new: either the cursor is the newest entry, or this is not the feed it was taken from any more."""
+        active = int(await self._client.run("GET", self._keys.active) or FIRST)
+        if active != self._generation:
+            raise GenerationEnded(f"generation {active} of the state is active, not {self._generation}")
         newest = await self.cursor()
         if _order(newest) < _order(cursor):
             raise FeedLost(f"the item feed ends at {newest}, before {cursor}")

@@ -1,40 +1,89 @@
-"""The state as packed blobs in Redis/Valkey (`keys` has the layout, `functions.lua` the writes)."""
+"""One generation of the state as packed blobs in Redis/Valkey (`keys` has the layout, `functions.lua` the writes)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
-from service.adapters.keys import RESETTING, StateKeys, pack_position, read_position, unpack_position
+import numpy as np
+from numpy.typing import NDArray
+
+from service.adapters.keys import (
+    FIRST,
+    RESETTING,
+    StateKeys,
+    pack_position,
+    read_position,
+    read_totals,
+    unpack_position,
+    unpack_totals,
+)
 from service.adapters.redis_clients import AsyncClient, Server, SyncClient, Value
-from service.core.packing import pack_feed
-from service.core.types import Commit, Position
+from service.adapters.redis_commit import Commits
+from service.core.types import Commit, Position, Totals
+from service.errors import StoreUnavailable
 from service.ports import UserRead
+
+Key = TypeVar("Key", str, bytes, str | bytes)
 
 CHUNK = 1_000
 """Keys, or ids, asked for in one round trip, so that no single answer outlasts the timeout."""
+_UNFOLLOWED = 1
+"""Entries of the item feed of a generation that is being made: nobody follows it yet."""
 
 
 class RedisStateStore:
-    """`StateStore`. feed_length: entries of the item feed that are kept (about; whole blocks are trimmed)."""
+    """`StateStore`. feed_length: entries of the item feed that are kept (about; whole blocks are trimmed).
 
-    def __init__(self, server: Server, feed_length: int = 2_000) -> None:
-        self._client = SyncClient(server)
-        self._keys = StateKeys(server.prefix)
+    generation: its number; active: that of the active one, either this one or the one before; client: to share
+    connections.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        feed_length: int = 2_000,
+        generation: int = FIRST,
+        active: int | None = None,
+        client: SyncClient | None = None,
+    ) -> None:
+        self._client = client or SyncClient(server)
+        self._keys = StateKeys(server.prefix, generation)
+        self._before = StateKeys(server.prefix, generation - 1)
         self._feed_length = feed_length
+        self._generation = generation
+        self._active = generation if active is None else active
+        length = feed_length if self._active == generation else _UNFOLLOWED
+        self._commits = Commits(self._client, self._keys, length)
+
+    @property
+    def generation(self) -> int:
+        return self._generation
 
     def acquire(self, owner: str, ttl_ms: int) -> int:
-        return int(self._client.call("acquire", (self._keys.lease, self._keys.meta), (owner, ttl_ms)))
+        self._commits.forget()
+        keys = (self._keys.lease, self._keys.meta, self._keys.active)
+        return int(self._client.call("acquire", keys, (owner, ttl_ms, self._active, self._generation)))
 
     def renew(self, owner: str, ttl_ms: int) -> None:
-        self._client.call("renew", (self._keys.lease,), (owner, ttl_ms))
+        keys = (self._keys.lease, self._keys.active)
+        self._client.call("renew", keys, (owner, ttl_ms, self._active, self._generation))
 
     def release(self, owner: str) -> None:
+        self._commits.close()
         self._client.call("release", (self._keys.lease,), (owner,))
 
     def position(self) -> Position:
         return unpack_position(self._client.run(*read_position(self._keys)))
 
-    def users(self, user_ids: Sequence[str]) -> list[bytes | None]:
+    def skipped(self) -> dict[int, str]:
+        answer = self._client.run("HGETALL", self._keys.skipped)
+        return {int(offset): reason.decode() for offset, reason in answer.items()}
+
+    def pending(self) -> NDArray[np.uint32]:
+        return np.frombuffer(b"".join(self._client.run("LRANGE", self._keys.pending, 0, -1)), np.uint32)
+
+    def users(self, user_ids: Sequence[bytes]) -> list[bytes | None]:
         return self._get([self._keys.user(user_id) for user_id in user_ids])
 
     def items(self, index: Sequence[int]) -> list[bytes | None]:
@@ -43,7 +92,7 @@ class RedisStateStore:
     def texts(self, index: Sequence[int]) -> list[bytes | None]:
         return self._get([self._keys.text(at) for at in index])
 
-    def _get(self, keys: Sequence[str]) -> list[bytes | None]:
+    def _get(self, keys: Sequence[str | bytes]) -> list[bytes | None]:
         return [value for some in _chunks(keys) for value in self._client.run("MGET", *some)]
 
     def item_ids(self, start: int, count: int) -> list[str]:
@@ -56,58 +105,60 @@ class RedisStateStore:
         return ids
 
     def commit(self, commit: Commit) -> None:
-        keys = self._keys
-        feed = b"" if commit.feed is None else pack_feed(commit.feed)
-        args: list[Value] = [commit.epoch, commit.previous, self._feed_length, feed, len(commit.new_items)]
-        args += pack_position(commit.position)
-        args += commit.new_items
-        for key, blob in self._records(commit):
-            args += (key, blob)
-        self._client.call("commit", (keys.meta, keys.offset, keys.ids, keys.feed), args)
+        self._commits.commit(commit)
 
-    def _records(self, commit: Commit) -> Iterator[tuple[str, bytes]]:
-        yield from ((self._keys.user(user_id), blob) for user_id, blob in commit.users.items())
-        yield from ((self._keys.item(index), blob) for index, blob in commit.items.items())
-        yield from ((self._keys.text(index), blob) for index, blob in commit.texts.items())
-        yield from ((self._keys.document(item_id), blob) for item_id, blob in commit.documents.items())
+    def activate(self, epoch: int) -> bool:
+        keys, before = self._keys, self._before
+        names = (keys.active, keys.retired, keys.meta, keys.offset, before.meta, before.offset, before.feed)
+        args = (epoch, self._generation, self._generation - 1, self._feed_length)
+        if not self._client.call("activate", names, args):
+            return False
+        self._active, self._commits.feed_length = self._generation, self._feed_length
+        return True
 
     def reset(self, epoch: int, position: Position) -> None:
         """Deletes in bounded steps, each of them fenced. Broken off in the middle, the bundle reads RESETTING."""
         keys = self._keys
-        self._client.call("clear", (keys.meta, keys.offset, keys.ids, keys.feed), (epoch, self._feed_length, RESETTING))
+        self._commits.forget()
+        names = (keys.meta, keys.offset, keys.ids, keys.feed, keys.pending)
+        self._client.call("clear", names, (epoch, self._feed_length, RESETTING))
         for found in self._scan():
             self._client.call("drop", (keys.meta,), (epoch, *found))
         restart: list[Value] = [epoch, self._feed_length, *pack_position(position)]
         self._client.call("restart", (keys.meta, keys.offset, keys.feed), restart)
 
+    def fullness(self) -> float:
+        return self._client.fullness()
+
     def _scan(self) -> Iterator[list[bytes]]:
-        cursor = 0
-        while True:
-            cursor, found = self._client.run(
-                "SCAN", cursor, "MATCH", self._keys.records_pattern, "COUNT", CHUNK, "TYPE", "string"
-            )
-            if found:
-                yield found
-            if cursor == 0:
-                return
+        return self._client.scan(self._keys.records_pattern, CHUNK, "TYPE", "string")
 
     def close(self) -> None:
+        self._commits.close()
         self._client.close()
 
 
 class RedisStateReader:
-    """`StateReader`."""
+    """`StateReader`. generation: its number; client: to share connections."""
 
-    def __init__(self, server: Server) -> None:
-        self._client = AsyncClient(server)
-        self._keys = StateKeys(server.prefix)
+    def __init__(self, server: Server, generation: int = FIRST, client: AsyncClient | None = None) -> None:
+        self._client = client or AsyncClient(server)
+        self._keys = StateKeys(server.prefix, generation)
+        self._generation = generation
 
     async def user(self, user_id: str) -> UserRead:
-        blob, offset = await self._client.run("MGET", self._keys.user(user_id), self._keys.offset)
+        keys = self._keys
+        blob, offset, active = await self._client.run("MGET", keys.user(user_id.encode()), keys.offset, keys.active)
+        if offset is None and (number := int(active or FIRST)) != self._generation:
+            raise StoreUnavailable(f"generation {self._generation} of the state is gone: {number} is active")
         return UserRead(blob, int(offset or 0))
 
     async def position(self) -> Position:
         return unpack_position(await self._client.run(*read_position(self._keys)))
+
+    async def totals(self) -> Totals:
+        counted = await self._client.run(*read_totals(self._keys))
+        return unpack_totals(counted, await self._client.run("HLEN", self._keys.skipped))
 
     async def items(self, index: Sequence[int]) -> list[bytes | None]:
         return await self._get([self._keys.item(at) for at in index])
@@ -131,7 +182,7 @@ class RedisStateReader:
         await self._client.aclose()
 
 
-def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+def _chunks(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
     return (keys[at : at + CHUNK] for at in range(0, len(keys), CHUNK))
 
 

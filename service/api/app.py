@@ -8,9 +8,22 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
-from service.api import docs, events, items, openapi, ops, problems, recommendations, users
+from service.api import (
+    docs,
+    events,
+    export,
+    items,
+    metrics,
+    openapi,
+    ops,
+    personal,
+    problems,
+    recommendations,
+    users,
+)
 from service.api.edge import Edge
 from service.api.services import ApiServices
+from service.settings import is_loopback
 
 DESCRIPTION = (
     "Real-time recommendations: every event moves a memory within milliseconds, and the next list follows.\n\n"
@@ -30,15 +43,17 @@ def create_app(services: ApiServices) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.services = services
-    for resource in (events, recommendations, items, users, ops, docs):
+    for resource in (events, recommendations, items, export, personal, users, ops, metrics, docs):
         app.include_router(resource.router)
     app.mount(docs.ASSETS, docs.assets())
     problems.install(app)
     key = services.settings.api_key
-    openapi.install(app, guarded=key is not None)
+    guarded = ("/v1",) if is_loopback(services.settings.host) else ("/v1", metrics.PATH)
+    openapi.install(app, () if key is None else guarded)
     app.add_middleware(
         Edge,
         api_key=None if key is None else key.get_secret_value(),
+        guarded=guarded,
         max_in_flight=services.settings.max_in_flight,
     )
     return app

@@ -5,10 +5,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from service.api.problems import FieldError, Problem, field_errors, show
@@ -128,6 +129,18 @@ def _parse(text: bytes) -> Any:
 
 def validate(entries: Sequence[Any], model: type[Model]) -> tuple[list[tuple[int, Model]], list[FieldError]]:
     """The good entries with their places, and what is wrong with the others."""
+    try:
+        return list(enumerate(_many(model).validate_python(entries))), []
+    except ValidationError:
+        return _validate_each(entries, model)
+
+
+@cache
+def _many(model: type[Model]) -> TypeAdapter[list[Model]]:
+    return TypeAdapter(list[model])  # type: ignore[valid-type]  # a type that is only known at run time
+
+
+def _validate_each(entries: Sequence[Any], model: type[Model]) -> tuple[list[tuple[int, Model]], list[FieldError]]:
     good: list[tuple[int, Model]] = []
     errors: list[FieldError] = []
     for index, entry in enumerate(entries):

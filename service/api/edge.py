@@ -18,16 +18,18 @@ from service.api.problems import Problem, answer, problem_of
 log = structlog.get_logger("peregrine.access")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_GUARDED = "/v1"
+_LIMITED = "/v1"
+_USER = re.compile(r"(/users/).+?((?:/(?:recommendations|personalised|export))?)$", re.DOTALL)
 _CLIENT_LEFT = 499  # as in nginx's logs: there is nobody to answer any more
 
 
 class Edge:
-    """ASGI middleware. api_key: None where callers need none."""
+    """ASGI middleware. api_key: None where callers need none; guarded: beginnings of the paths that need it."""
 
-    def __init__(self, app: ASGIApp, api_key: str | None, max_in_flight: int) -> None:
+    def __init__(self, app: ASGIApp, api_key: str | None, guarded: tuple[str, ...], max_in_flight: int) -> None:
         self._app = app
         self._key = None if api_key is None else _digest(api_key)
+        self._guarded = guarded
         self._max_in_flight = max_in_flight
         self._in_flight = 0
 
@@ -59,14 +61,17 @@ class Edge:
                 await answer(problem, scope["path"], request.id)(scope, receive, request.send)
 
     def _refusal(self, scope: Scope) -> Problem | None:
-        if not scope["path"].startswith(_GUARDED):
-            return None
-        if self._key is not None and not hmac.compare_digest(_digest(_key_of(Headers(scope=scope))), self._key):
+        path: str = scope["path"]
+        if self._key is not None and path.startswith(self._guarded) and not self._holds_key(scope, self._key):
             detail = "send the API key as `Authorization: Bearer <key>` or `X-API-Key: <key>`"
             return Problem(401, detail, headers={"www-authenticate": "Bearer"})
-        if self._in_flight > self._max_in_flight:
+        if path.startswith(_LIMITED) and self._in_flight > self._max_in_flight:
             return Problem(503, f"{self._max_in_flight} requests are under way; try again later")
         return None
+
+    @staticmethod
+    def _holds_key(scope: Scope, key: bytes) -> bool:
+        return hmac.compare_digest(_digest(_key_of(Headers(scope=scope))), key)
 
 
 def _key_of(headers: Headers) -> str:
@@ -98,8 +103,13 @@ class _Request:
         milliseconds = round(1000 * (time.perf_counter() - self._started), 2)
         scope = self.scope
         getattr(log, level)(
-            "request", method=scope["method"], path=scope["path"], status=self.status, milliseconds=milliseconds
+            "request", method=scope["method"], path=_shown(scope["path"]), status=self.status, milliseconds=milliseconds
         )
+
+
+def _shown(path: str) -> str:
+    """The path without the user's id: lines are kept where nobody can erase it."""
+    return _USER.sub(r"\1{user_id}\2", path)
 
 
 def _digest(key: str) -> bytes:

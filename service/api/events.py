@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from service.api.bodies import media_type, parse_many, read_body, validate
+from service.api.counts import Kind
 from service.api.ids import uuid7
 from service.api.openapi import batch_body
 from service.api.problems import FieldError, Problem, show
@@ -48,20 +49,22 @@ async def post_events(request: Request, query: Annotated[WaitQuery, Query()]) ->
     entries = parse_many(body, kind, services.settings.max_batch)
     found, errors = validate(entries, EventIn)
     events, given = _to_events(found, errors, services)
-    return await append_and_answer(services, accept(events, given), len(entries), errors, query.wait == "applied")
+    services.counts.rejected["event", "invalid"] += len(entries) - len(found)
+    records = accept(events, given)
+    return await append_and_answer(services, "event", records, len(entries), errors, query.wait == "applied")
 
 
 async def append_and_answer(
-    services: ApiServices, records: list[Append], total: int, errors: list[FieldError], wait: bool
+    services: ApiServices, kind: Kind, records: list[Append], total: int, errors: list[FieldError], wait: bool
 ) -> Response:
     """Appends the good entries of a batch of `total` and answers 202, or 200 once they show.
 
-    Raises Problem 422 if there is no good entry.
+    Raises Problem 422 if there is no good entry, BackPressure and StoreUnavailable.
     """
     errors = sorted(errors, key=lambda error: error.index or 0)
     if not records:
         raise Problem(422, f"none of the {total} entries is acceptable", errors)
-    appended = await services.log.append(records)
+    appended = await services.counts.append(services.log, kind, records)
     offset = max(one.offset for one in appended)
     duplicates = sum(one.duplicate for one in appended)
     answer: dict[str, Any] = {
@@ -88,10 +91,12 @@ def _to_events(
     for index, event in found:
         timestamp = now if event.timestamp is None else event.timestamp
         if timestamp is not None and timestamp > latest:
+            services.counts.rejected["event", "future"] += 1
             message = f"lies more than {min(spec.item_tick, _MOST_AHEAD)} seconds in the future"
             errors.append(FieldError(index=index, field="timestamp", value=show(timestamp), message=message))
             continue
         if services.settings.unknown_items == "reject" and services.replica.index.find(event.item_id) is None:
+            services.counts.rejected["event", "unknown_item"] += 1
             message = "is not in the catalogue: put it there first"
             errors.append(FieldError(index=index, field="item_id", value=show(event.item_id), message=message))
             continue
@@ -102,11 +107,8 @@ def _to_events(
 
 
 def _to_event(event: EventIn, timestamp: int | None) -> Event:
-    extra = {
-        name: value
-        for name in ("session_id", "request_id", "properties")
-        if (value := getattr(event, name)) is not None
-    }
+    given = {"session_id": event.session_id, "request_id": event.request_id, "properties": event.properties}
+    extra = {name: value for name, value in given.items() if value is not None}
     return Event(
         event.event_id or uuid7(),
         event.user_id,

@@ -56,8 +56,9 @@ async def post_items(request: Request, query: Annotated[WaitQuery, Query()]) -> 
     body = await read_body(request, services.settings.max_body)
     entries = parse_many(body, kind, services.settings.max_batch)
     found, errors = validate(entries, ItemLine)
-    changes = await _changes([(line.item_id, line) for _, line in found], services)
-    return await append_and_answer(services, accept_items(changes), len(entries), errors, query.wait == "applied")
+    services.counts.rejected["item", "invalid"] += len(entries) - len(found)
+    records = accept_items(await _changes([(line.item_id, line) for _, line in found], services))
+    return await append_and_answer(services, "item", records, len(entries), errors, query.wait == "applied")
 
 
 @router.get(
@@ -95,7 +96,8 @@ async def put_item(request: Request, item_id: ItemId, query: Annotated[PutQuery,
     except ValidationError as exc:
         errors = field_errors(exc.errors(include_url=False))
         raise Problem(422, f"the item is not acceptable: {errors[0].field} {errors[0].message}", errors) from exc
-    (appended,) = await services.log.append(accept_items(await _changes([(item_id, fields)], services)))
+    records = accept_items(await _changes([(item_id, fields)], services))
+    (appended,) = await services.counts.append(services.log, "item", records)
     answer: dict[str, object] = {"item_id": item_id, "offset": appended.offset}
     applied = query.wait == "applied" and await services.replica.wait_for(appended.offset, APPLIED_WAIT)
     if query.wait == "applied":

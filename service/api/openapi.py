@@ -21,7 +21,7 @@ _WHEN = {
     415: "Neither JSON nor NDJSON, or an unknown content-encoding.",
     422: "Something in the request is wrong; `errors` names field and value.",
     500: "An error of the service.",
-    503: "A store does not answer, or too much is under way; see Retry-After.",
+    503: "A store does not answer, or too much is under way or waits to be applied; see Retry-After.",
 }
 
 
@@ -44,8 +44,8 @@ def batch_body(model: type[BaseModel], description: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "description": description, "content": content}}
 
 
-def install(app: FastAPI, guarded: bool) -> None:
-    """Replaces the app's document by ours; guarded: callers need a key."""
+def install(app: FastAPI, guarded: tuple[str, ...]) -> None:
+    """Replaces the app's document by ours; guarded: beginnings of the paths that need a key."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -55,7 +55,7 @@ def install(app: FastAPI, guarded: bool) -> None:
     app.openapi = document  # type: ignore[method-assign]  # FastAPI documents this as the way
 
 
-def _document(app: FastAPI, guarded: bool) -> dict[str, Any]:
+def _document(app: FastAPI, guarded: tuple[str, ...]) -> dict[str, Any]:
     found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     components = found.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
@@ -70,13 +70,13 @@ def _document(app: FastAPI, guarded: bool) -> dict[str, Any]:
     }
     for path, operations in found["paths"].items():
         for operation in operations.values():
-            _describe(operation, path.startswith("/v1"), guarded)
+            _describe(operation, path.startswith("/v1"), path.startswith(guarded))
     return found
 
 
 def _describe(operation: dict[str, Any], versioned: bool, guarded: bool) -> None:
     responses = operation["responses"]
-    if versioned:
+    if versioned or guarded:
         responses |= {"401": {}, "500": {}}
         operation["security"] = [{"bearer": []}, {"header": []}] if guarded else []
     for status in [status for status in responses if int(status) >= HTTPStatus.BAD_REQUEST]:

@@ -10,6 +10,7 @@ from model.process.records import NEVER
 from service.api.problems import Problem
 from service.api.read_schemas import Live, Ready, Version
 from service.api.services import ApiServices, services_of
+from service.core.types import Backlog
 from service.errors import StoreUnavailable
 
 router = APIRouter(tags=["operations"])
@@ -26,29 +27,34 @@ async def livez() -> Live:
 
 @router.get("/readyz", summary="Should it get requests", responses={503: {}})
 async def readyz(request: Request) -> Ready:
-    """200, or 503 with the `reasons`: stores that do not answer, items not loaded, on the way down."""
+    """200, or 503 with the `reasons`: stores that do not answer, items not loaded, on the way down.
+
+    A service that takes no events for now is ready: lists go on. `refusing` says why.
+    """
     services = services_of(request)
-    log_end, reasons = await _log_end(services)
+    backlog, reasons = await _backlog(services)
     reasons = ["shutting down"] * services.draining + services.replica.reasons + reasons
     if reasons:
         raise Problem(503, "not ready: " + "; ".join(reasons), reasons=reasons)
     position = services.replica.index.position
+    refusal = backlog.refusal(services.settings.max_lag)
     return Ready(
         ready=True,
         items=len(services.replica.index.ids),
         offset=position.offset,
-        log_end=log_end,
-        lag=max(0, log_end - position.offset),
+        log_end=backlog.end,
+        lag=max(0, backlog.end - position.offset),
+        refusing=None if refusal is None else str(refusal),
         tick=None if position.tick == NEVER else position.tick,
         model=services.version,
     )
 
 
-async def _log_end(services: ApiServices) -> tuple[int, list[str]]:
+async def _backlog(services: ApiServices) -> tuple[Backlog, list[str]]:
     try:
-        return await services.log.end(), []
+        return await services.log.backlog(), []
     except StoreUnavailable as exc:
-        return 0, [f"the event log: {exc}"]
+        return Backlog(), [f"the event log: {exc}"]
 
 
 @router.get("/version", summary="What is running")

@@ -15,12 +15,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from service.api.patterns import PATTERNS
-from service.errors import MomentPassed, PeregrineError, StoreUnavailable
+from service.errors import BackPressure, MomentPassed, PeregrineError, StoreFull, StoreUnavailable
 
 log = structlog.get_logger("peregrine.api")
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
+MEMORY_RETRY_SECONDS = "10"
+"""A store that is nearly full does not get room in a second; a lag may."""
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110; Python 3.11 has the older names
 _SHOWN = 100  # characters of an offending value
 
@@ -61,10 +63,13 @@ class ProblemBody(BaseModel):
     instance: str
     request_id: str
     errors: list[FieldError] = []
+    lag: int | None = Field(None, description="Back-Pressure: log records that wait to be applied.")
+    limit: int | None = Field(None, description="Back-Pressure: how many may.")
 
 
 class Problem(Exception):
-    """Raised by handlers: becomes an answer with `status`. extra: further members of the body."""
+    """Raised by handlers: becomes an answer with `status`. title: the status's own without one; extra: further members
+    of the body."""
 
     def __init__(
         self,
@@ -72,6 +77,7 @@ class Problem(Exception):
         detail: str,
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
+        title: str | None = None,
         **extra: Any,
     ) -> None:
         super().__init__(detail)
@@ -79,6 +85,7 @@ class Problem(Exception):
         self.detail = detail
         self.errors = errors
         self.headers = dict(headers or {})
+        self.title = title or _TITLES.get(status) or HTTPStatus(status).phrase
         self.extra = extra
 
 
@@ -90,10 +97,9 @@ def show(value: object) -> str:
 
 def answer(problem: Problem, instance: str, request_id: str) -> Response:
     """The response that a problem becomes."""
-    title = _TITLES.get(problem.status) or HTTPStatus(problem.status).phrase
     body = ProblemBody(
-        type=f"urn:peregrine:problem:{title.lower().replace(' ', '-')}",
-        title=title,
+        type=f"urn:peregrine:problem:{problem.title.lower().replace(' ', '-')}",
+        title=problem.title,
         status=problem.status,
         detail=problem.detail,
         instance=instance,
@@ -142,10 +148,22 @@ def problem_of(exc: Exception) -> Problem:
         return Problem(exc.status_code, _ROUTING.get(exc.status_code, exc.detail), headers=exc.headers)
     if isinstance(exc, MomentPassed):
         return Problem(409, str(exc))
-    if isinstance(exc, StoreUnavailable):
-        return Problem(503, f"a store does not answer; try again later ({exc})")
+    if isinstance(exc, BackPressure | StoreUnavailable):
+        return _later(exc)
     log.error("unexpected_error", exc_info=exc)
     return Problem(500, "the service has a problem that is written in its log under this request_id")
+
+
+def _later(exc: BackPressure | StoreUnavailable) -> Problem:
+    """503. The title Back-Pressure says that nothing was taken for sure: the caller may send it again as it is."""
+    if isinstance(exc, BackPressure):
+        headers = {"retry-after": MEMORY_RETRY_SECONDS} if exc.pressure else {}
+        detail = f"nothing was taken, send it again later: {exc}"
+        return Problem(503, detail, headers=headers, title="Back-Pressure", lag=exc.lag, limit=exc.limit)
+    if isinstance(exc, StoreFull):
+        detail = f"nothing was taken, a store is full ({exc})"
+        return Problem(503, detail, headers={"retry-after": MEMORY_RETRY_SECONDS}, title="Back-Pressure")
+    return Problem(503, f"a store does not answer; try again later ({exc})")
 
 
 async def _handle(request: Request, exc: Exception) -> Response:

@@ -73,6 +73,7 @@ class RecommendationAnswer(BaseModel):
                     "items": [{"item_id": "shoe-42", "score": 3.25, "rank": 1}],
                     "model": {"version": "2026-01-30", "variant": "default"},
                     "strategy": "model",
+                    "personalised": True,
                     "degraded": [],
                     "state": {
                         "events_seen": 12,
@@ -89,9 +90,12 @@ class RecommendationAnswer(BaseModel):
     request_id: str
     items: list[RecommendedItem]
     model: ModelInfo
-    strategy: Literal["model", "popular", "fallback"] = Field(
-        description="model: the model ranked. popular: there is no bundle yet. fallback: popular items, because a "
-        "stage named in `degraded` is dead."
+    strategy: Literal["model", "impersonal", "popular", "fallback"] = Field(
+        description="model: the model ranked. impersonal: it ranked as for an unknown user, for this one is switched "
+        "off. popular: there is no bundle yet. fallback: popular items, because a stage named in `degraded` is dead."
+    )
+    personalised: bool = Field(
+        description="false: nothing about this user went into the list, because of the off switch or of a dead stage."
     )
     degraded: list[str]
     state: ListState
@@ -127,6 +131,7 @@ class UserAnswer(BaseModel):
             "examples": [
                 {
                     "user_id": "u-17",
+                    "personalised": True,
                     "events": 12,
                     "moments": 5,
                     "items": 9,
@@ -141,20 +146,22 @@ class UserAnswer(BaseModel):
     )
 
     user_id: str
+    personalised: bool = Field(description="false: switched off; nothing is learned of this user.")
     events: int
     moments: int
     items: int
     late: int
     evicted: int = Field(description="Items forgotten at the cap of the history.")
-    last_event_at: str
+    last_event_at: str | None
     offset: int
     neighbours: list[Neighbour] = Field(description="The most recent items, newest first: what the model looks at.")
     pairs: list[Pair] | None = None
 
 
 class Ready(BaseModel):
-    """offset: of the items served; log_end: newest offset in the log; lag: what lies between; tick: number of the item
-    tick that the vectors are visible in, null before the first event."""
+    """offset: of the items served; log_end: newest offset in the log; lag: what lies between; refusing: why no events
+    are taken for now, null when they are; tick: number of the item tick that the vectors are visible in, null before
+    the first event."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -165,6 +172,7 @@ class Ready(BaseModel):
                     "offset": 4711,
                     "log_end": 4711,
                     "lag": 0,
+                    "refusing": None,
                     "tick": 491631,
                     "model": "2026-01-30",
                 }
@@ -177,6 +185,7 @@ class Ready(BaseModel):
     offset: int
     log_end: int
     lag: int
+    refusing: str | None
     tick: int | None
     model: str
 

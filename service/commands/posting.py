@@ -14,7 +14,7 @@ from service.errors import PeregrineError
 T = TypeVar("T")
 
 PATIENCE = 60.0
-"""Seconds that a request is repeated for, and that events may take to be applied without any progress."""
+"""Seconds that a request is repeated for, and that events may take to be applied, without any progress."""
 _ERRORS_KEPT = 5
 
 
@@ -105,14 +105,17 @@ class Account:
 
 
 def patiently(ask: Callable[[], T], seconds: float = PATIENCE) -> T:
-    """Asks again while the service is busy or away, for `seconds` at most; then raises what it met last."""
+    """Asks again while the service is busy or away, then raises what it met last: after `seconds` at most, counted
+    anew whenever fewer records wait to be applied than before, for then posting is only slowed down."""
     deadline = time.monotonic() + seconds
-    pause = 0.1
+    pause, least = 0.1, float("inf")
     while True:
         try:
             return ask()
         except (Busy, Unreachable) as exc:
             wait = (exc.retry_after if isinstance(exc, Busy) else None) or pause
+            if isinstance(exc, Busy) and exc.lag is not None and exc.lag < least:
+                least, deadline = exc.lag, time.monotonic() + seconds
             if time.monotonic() + wait > deadline:
                 raise
             time.sleep(wait)

@@ -26,7 +26,11 @@ def read_state(store: StateStore, model: TemporalModel, user_ids: Sequence[str])
     count = position.item_count
     item_ids = [item for start in range(0, count, CHUNK) for item in store.item_ids(start, CHUNK)][:count]
     items = [blob for start in range(0, count, CHUNK) for blob in store.items(range(start, min(start + CHUNK, count)))]
-    users = [blob for start in range(0, len(user_ids), CHUNK) for blob in store.users(user_ids[start : start + CHUNK])]
+    users = [
+        blob
+        for start in range(0, len(user_ids), CHUNK)
+        for blob in store.users([i.encode() for i in user_ids[start : start + CHUNK]])
+    ]
     if store.position() != position or None in items:
         raise StateMismatch("the state moved while it was read: wait until the worker has nothing left to apply")
     blank = new_users(1, model.spec, model.initial_user).tobytes()

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from service.adapters.redis_clients import Server, SyncClient, check_server
+from service.adapters.keys import LogKeys, read_backlog, unpack_backlog
+from service.adapters.redis_clients import Server, SyncClient, check_server, fullness
 from service.errors import ConfigurationError, PeregrineError
+from service.event_path.pressure import NEARLY_FULL
 
 _MOST_SKEW = 2.0
 """Seconds that its clock may be off ours: the log gives times to events that come without one."""
+_GETTING_FULL = 0.8
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,41 @@ def _ask(role: str, server: Server, client: SyncClient) -> Iterator[Finding]:
     try:
         check_server(server)
     except ConfigurationError as exc:
-        yield Finding("fit", "fail", str(exc))
+        yield Finding("fit", "fail", str(exc), "the service does not start with it")
     else:
         yield Finding("fit", "ok", f"{name}, noeviction, no cluster")
+    yield _memory(info)
+    if role == "log":
+        yield _backlog(server, client)
     yield _persistence(role, info, client)
     yield _functions(client)
     yield _clock(client)
+
+
+def _memory(info: dict[str, Any]) -> Finding:
+    used, most = info["used_memory"], info["maxmemory"]
+    if not most:
+        found = f"{_size(used)} used, without a limit: at the end of the machine's memory the system kills it"
+        return Finding("memory", "note", found, "set maxmemory below what the machine can give")
+    share = fullness(info)
+    found = f"{_size(used)} of {_size(most)} used ({share:.0%})"
+    if share >= NEARLY_FULL:
+        return Finding("memory", "fail", f"{found}: events are refused", "raise maxmemory, or free some")
+    if share >= _GETTING_FULL:
+        return Finding("memory", "note", f"{found}; from {NEARLY_FULL:.0%} on events are refused", "raise maxmemory")
+    return Finding("memory", "ok", found)
+
+
+def _backlog(server: Server, client: SyncClient) -> Finding:
+    backlog = unpack_backlog(client.run(*read_backlog(LogKeys(server.prefix))))
+    found = f"ends at offset {backlog.end:,}; {backlog.lag:,} records waited to be applied at the worker's last report"
+    if backlog.pressure:
+        return Finding("backlog", "fail", f"{found}; events are refused: {backlog.pressure}", "give it more memory")
+    return Finding("backlog", "ok", found)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _persistence(role: str, info: dict[str, Any], client: SyncClient) -> Finding:

@@ -13,7 +13,7 @@ import numpy as np
 from model.process.batch import Users
 from model.process.records import PAIR, Records, layout
 from model.spec import FORMAT, ModelSpec
-from service.core.packing import UnreadableRecord
+from service.core.log_records import UnreadableRecord
 
 _VERSION = bytes([FORMAT])
 

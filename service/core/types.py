@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.process.records import NEVER, Float, Records
+from service.errors import BackPressure
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,38 @@ class ItemChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Erase:
+    """Everything of this user's that came before is to go."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """From now on the user is personalised (on), or only counted where nobody can be told (off)."""
+
+    user_id: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """One erasure on its way. id: random; offset: of its marker in the log; times: unix seconds, `completed_at` None
+    as long as it is pending. Who was erased is not in here."""
+
+    id: str
+    offset: int
+    requested_at: int
+    completed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
-    """One record for the log. dedupe: digest of a client-given event id, "" if there is nothing to deduplicate."""
+    """One record for the log. dedupe: the 16 byte digest of a client-given event id, b"" without one."""
 
     payload: bytes
     timestamp: int | None = None
-    dedupe: str = ""
+    dedupe: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +85,52 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One record of the log. offset: 1, 2, 3, ... without gaps; timestamp: unix seconds."""
+class ArchiveFile:
+    """One file of the archive: the records first, first + 1, ..., last of the log. size: bytes; sha256: of those."""
 
-    offset: int
-    timestamp: int
-    payload: bytes
+    name: str
+    first: int
+    last: int
+    size: int
+    sha256: str
+
+    @property
+    def rows(self) -> int:
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in the log. end: offset of its newest record; applied: the offset the worker last reported, from
+    about a second ago; pressure: which store the worker found nearly full, "" if none.
+    """
+
+    end: int = 0
+    applied: int = 0
+    pressure: str = ""
+
+    @property
+    def lag(self) -> int:
+        """Records that wait to be applied."""
+        return max(0, self.end - self.applied)
+
+    def refusal(self, max_lag: int) -> BackPressure | None:
+        """Why the log takes no more now; None when it does."""
+        if self.pressure or self.lag > max_lag:
+            return BackPressure(self.lag, max_lag, self.pressure)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the state says of all that was applied: offset, items, epoch of its writer, events behind the log's time
+    (late), records that could not be applied (skipped)."""
+
+    offset: int = 0
+    items: int = 0
+    epoch: int = 0
+    late: int = 0
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +169,24 @@ class FeedEntry:
 class Commit:
     """Everything one step of the worker changes, written together or not at all.
 
-    epoch: of the writer; previous: the offset this step started from; documents: catalogue JSON by item id;
-    texts: packed text vectors by catalogue index.
+    epoch: of the writer; previous: the offset this step started from; users: packed records by id (UTF-8); documents:
+    catalogue JSON by item id; texts: packed text vectors by catalogue index; pending: indexes of items whose open tick
+    is not published, to be added to those known (closing: instead of them); skipped: reasons by offset of records that
+    could not be applied; late: how many of the events lay behind the log's time; deleted_users: ids of users whose
+    records go, none of them among `users`.
     """
 
     epoch: int
     previous: int
     position: Position
-    users: Mapping[str, bytes] = field(default_factory=dict)
+    users: Mapping[bytes, bytes] = field(default_factory=dict)
     items: Mapping[int, bytes] = field(default_factory=dict)
     new_items: tuple[str, ...] = ()
     documents: Mapping[str, bytes] = field(default_factory=dict)
     texts: Mapping[int, bytes] = field(default_factory=dict)
     feed: FeedEntry | None = None
+    pending: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
+    closing: bool = False
+    skipped: Mapping[int, str] = field(default_factory=dict)
+    late: int = 0
+    deleted_users: tuple[bytes, ...] = ()

@@ -1,7 +1,7 @@
-"""All processes on one machine: two embedded Valkeys when no URLs are set, a worker, an API.
+"""All processes on one machine: two embedded Valkeys when no URLs are set, a worker, a keeper, an API.
 
-Valkey, worker and API are started in this order and stopped in the reverse one. A process that dies is started again
-after a pause that doubles each time; one that dies before the stack was ever ready is an error of the set-up.
+Valkey, worker, keeper and API are started in this order and stopped in the reverse one. A process that dies is started
+again after a pause that doubles each time; one that dies before the stack was ever ready is an error of the set-up.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib.util import find_spec
 from threading import Event as Flag
 from threading import Thread
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from pydantic import SecretStr
 
@@ -101,8 +102,10 @@ class Stack:
         from service.embedded import EmbeddedValkey  # needs an extra
 
         stores = self._exits.enter_context(EmbeddedValkey(self.settings.data_dir))
-        urls = {"log_url": SecretStr(stores.log_url), "state_url": SecretStr(stores.state_url)}
-        self.settings = self.settings.model_copy(update=urls)
+        places: dict[str, Any] = {"log_url": SecretStr(stores.log_url), "state_url": SecretStr(stores.state_url)}
+        if self.settings.archive_url is None and find_spec("pyarrow"):
+            places["archive_url"] = str(self.settings.data_dir.absolute() / "archive")
+        self.settings = self.settings.model_copy(update=places)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._start_seconds

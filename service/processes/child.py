@@ -1,4 +1,4 @@
-"""One process of `peregrine up`: `python -m service.processes.child api|worker`, with settings from the environment.
+"""One process of `peregrine up`: `python -m service.processes.child NAME`, with settings from the environment.
 
 Standard input is a pipe that the parent holds open. When the parent is gone, however it went, the pipe ends and this
 process stops as on SIGTERM: no orphan keeps the port or the lease.
@@ -15,7 +15,7 @@ from service.errors import PeregrineError
 from service.logs import configure
 from service.settings import load_settings
 
-PROCESSES = ("worker", "api")
+PROCESSES = ("worker", "keeper", "api")
 
 
 def run(name: str) -> None:
@@ -25,6 +25,8 @@ def run(name: str) -> None:
     configure(settings.log_level, settings.log_format)
     if name == "worker":
         from service.processes.worker import main
+    elif name == "keeper":
+        from service.processes.keeper import main
     else:
         from service.processes.api import main
     main(settings)

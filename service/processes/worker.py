@@ -1,4 +1,8 @@
-"""The worker: the one writer of the state. Reads the log, applies, commits; leads by a lease and stops when fenced."""
+"""The worker: the one writer of the state. Reads the log, applies, commits, for as long as it holds the lease.
+
+While another one leads it stands by, its weights loaded and the catalogue followed; one that is fenced stands by again.
+Started with another bundle than the state was made by, it makes the state again beside the one that is served.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,35 @@ import random
 import signal
 import socket
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Event as Flag
 
 import structlog
 
-from service.errors import LeaseHeld, StoreUnavailable
-from service.event_path import Writer, check_state
+from service.core.types import Position
+from service.errors import Fenced, LeaseHeld, StoreUnavailable
+from service.event_path import (
+    Catalogue,
+    Lease,
+    Patience,
+    Rebuild,
+    Reporter,
+    Writer,
+    apply_records,
+    check_log,
+    check_state,
+)
+from service.ports import StateStore
 from service.settings import Settings
 from service.wiring import WorkerServices, build_worker
 
 log = structlog.get_logger("peregrine.worker")
+
+_LOOK_SECONDS = 0.2
+"""Between two attempts of a standby to take the lease."""
+_TELL_SECONDS = 10.0
+"""Between two lines on how far a rebuild is."""
 
 
 @dataclass
@@ -29,73 +51,109 @@ class Worker:
     stop: Flag = field(default_factory=Flag)
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{random.getrandbits(32):08x}")
 
+    def __post_init__(self) -> None:
+        self._items = Catalogue()
+        self._items_of = 0  # generation
+        self._agreed = False  # the state was once found to be made by this worker's bundle
+        self._waits_for = ""
+        self._told = 0.0
+
     def run(self) -> None:
-        """Raises LeaseHeld, Fenced or StateMismatch when this worker must not write."""
-        epoch = self._lead()
-        if epoch is None:
-            return
-        try:
-            self._drain(epoch)
-        finally:
-            self._release()
-
-    def _lead(self) -> int | None:
-        """Takes the lease; waits for that of a dead predecessor to run out, but no longer. None if told to stop."""
-        deadline = time.monotonic() + 1.5 * self.settings.lease_seconds
+        """Raises StateMismatch when the state does not belong to the log."""
+        patience = Patience(self.stop)
         while not self.stop.is_set():
             try:
-                return self.services.store.acquire(self.owner, self._lease_ms)
-            except LeaseHeld:
-                if time.monotonic() > deadline:
-                    raise
-                self.stop.wait(0.1)
+                self._lead()
+                patience.reset()
+            except LeaseHeld as exc:
+                self._stand_by(str(exc))
+            except Fenced as exc:
+                log.warning("fenced", reason=str(exc))
             except StoreUnavailable as exc:
-                log.warning("store_unavailable", error=str(exc))
-                deadline = time.monotonic() + 1.5 * self.settings.lease_seconds
-                self.stop.wait(0.5)
-        return None
+                patience.wait(exc)
 
-    def _drain(self, epoch: int) -> None:
+    def _lead(self) -> None:
+        """Takes the lease and works under it. Raises LeaseHeld while another worker has it, Fenced when it is lost."""
+        store = self.services.generations.current()
+        position = store.position()
+        if position.offset == 0 or position.bundle in {"", self.services.bundle.hash}:
+            self._agreed = True
+            self._catalogue_of(store).follow(store, position.item_count)
+            with self._lease(store) as lease:
+                self._drain(lease)
+        elif self._agreed:
+            self._stand_by(f"the state is made by bundle {position.bundle:.12} now: start the worker with that one")
+        else:
+            check_log(position, self.services.source)
+            with self._lease(self.services.generations.next()) as lease:
+                if self._make_again(lease, position):
+                    self._drain(lease)
+
+    def _lease(self, store: StateStore) -> Lease:
+        return Lease(store, self.owner, self.settings.lease_seconds)
+
+    def _catalogue_of(self, store: StateStore) -> Catalogue:
+        """What is known of the items of the store's generation, so that taking over needs not read them all."""
+        if self._items_of != store.generation:
+            self._items, self._items_of = Catalogue(), store.generation
+        return self._items
+
+    def _stand_by(self, reason: str) -> None:
+        """Says so once, and waits a little."""
+        if self._waits_for != reason:
+            log.info("standby", reason=reason, lease_seconds=self.settings.lease_seconds)
+            self._waits_for = reason
+        self.stop.wait(_LOOK_SECONDS)
+
+    def _make_again(self, lease: Lease, before: Position) -> bool:
+        """Another bundle: the state is made again, and takes the served one's place. False if told to stop."""
         bundle = self.services.bundle
-        writer = Writer(self.services.store, bundle.model, bundle.learned, epoch)
-        again = 0.0
-        resumed = False
-        renewed = time.monotonic()
-        while not self.stop.is_set():
-            try:
-                if not resumed:
-                    if check_state(self.services.store, self.services.source, bundle.hash, epoch):
-                        log.info("state_is_made_again", bundle=bundle.version, log_end=self.services.source.end())
-                    writer.resume()
-                    log.info("resumed", offset=writer.position.offset, items=writer.position.item_count)
-                    resumed = True
-                self._turn(writer)
-                if time.monotonic() - renewed > self.settings.lease_seconds / 3:
-                    self.services.store.renew(self.owner, self._lease_ms)
-                    renewed = time.monotonic()
-                again = 0.0
-            except StoreUnavailable as exc:
-                resumed = False  # a commit's outcome may be unknown: read back where the state stands
-                again = min(2.0, 0.1 + 2 * again)
-                log.warning("store_unavailable", error=str(exc), retry_seconds=round(again, 2))
-                self.stop.wait(again * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+        log.info("state_is_made_again", bundle=bundle.version, before=before.bundle[:12], before_offset=before.offset)
+        items = self._catalogue_of(lease.store)
+        rebuild = Rebuild(lease, self.services.source, bundle.model, bundle.learned, bundle.hash, items)
+        self._agreed = rebuild.run(self.settings.batch_size, self.stop, self._tell, self.settings.clock == "wall")
+        return self._agreed
+
+    def _tell(self, offset: int, end: int) -> None:
+        if time.monotonic() - self._told > _TELL_SECONDS:
+            log.info("rebuilding", offset=offset, log_end=end)
+            self._told = time.monotonic()
+
+    def _drain(self, lease: Lease) -> None:
+        """Turn after turn until told to stop, or fenced. Sits out stores that are away for a while."""
+        bundle = self.services.bundle
+        store, items = lease.store, self._items
+        writer = Writer(store, bundle.model, bundle.learned, lease.epoch, overlap=True, items=items)
+        reporter = Reporter(self.services.source, store, self.settings.max_lag)
+        patience, resumed = Patience(self.stop), False
+        with closing(writer):
+            while not self.stop.is_set():
+                lease.check()
+                try:
+                    if not resumed:  # at first, and when the outcome of a commit may be unknown
+                        check_state(store, self.services.source, bundle.hash, lease.epoch)
+                        writer.resume()
+                        self._say_resumed(writer.position, store.generation)
+                        resumed = True
+                    self._turn(writer)
+                    reporter.report(writer.position.offset)
+                    patience.reset()
+                except StoreUnavailable as exc:
+                    resumed = False
+                    patience.wait(exc)
+
+    def _say_resumed(self, position: Position, generation: int) -> None:
+        self._waits_for = ""
+        log.info("resumed", offset=position.offset, items=position.item_count, generation=generation)
 
     def _turn(self, writer: Writer) -> None:
-        entries = self.services.source.read(writer.position.offset, self.settings.batch_size, block_ms=200)
-        if entries:
-            writer.step(entries)
+        records = self.services.source.read(writer.position.offset, self.settings.batch_size, block_ms=200)
+        if len(records):
+            apply_records(writer, records)
+        else:
+            writer.check()
         if self.settings.clock == "wall":
             writer.close_ticks(int(time.time()))
-
-    @property
-    def _lease_ms(self) -> int:
-        return int(self.settings.lease_seconds * 1000)
-
-    def _release(self) -> None:
-        try:
-            self.services.store.release(self.owner)
-        except StoreUnavailable as exc:
-            log.warning("lease_not_released", error=str(exc), expires_in_seconds=self.settings.lease_seconds)
 
 
 def main(settings: Settings) -> None:

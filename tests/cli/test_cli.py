@@ -8,10 +8,27 @@ import sys
 from pathlib import Path
 
 import pytest
+import redis
 
+from service.embedded import EmbeddedValkey
 from tests.cli.running import ROOT, assert_one_clear_error, environment, peregrine
 
-COMMANDS = ("demo", "up", "api", "worker", "import", "replay", "recommend", "bench", "doctor", "config")
+COMMANDS = (
+    "demo",
+    "up",
+    "api",
+    "worker",
+    "keeper",
+    "import",
+    "replay",
+    "recommend",
+    "erase",
+    "export-user",
+    "bench",
+    "archive",
+    "doctor",
+    "config",
+)
 TRAINING = ("train", "evaluate", "export")
 NOBODY = "http://127.0.0.1:9"
 """Nothing listens on the discard port."""
@@ -24,7 +41,12 @@ def test_help_lists_every_command() -> None:
     assert listed >= {*COMMANDS, *TRAINING}
 
 
-@pytest.mark.parametrize("command", [(name,) for name in COMMANDS] + [("bench", "freshness")])
+@pytest.mark.parametrize(
+    "command",
+    [(name,) for name in COMMANDS]
+    + [("bench", "freshness"), ("bench", "ingest")]
+    + [("archive", name) for name in ("status", "verify", "dataset")],
+)
 def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
     done = peregrine(*command, "--help")
     assert done.returncode == 0
@@ -45,7 +67,14 @@ def test_starting_up_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("nonsense",), ("recommend",), ("recommend", "u", "-k", "0"), ("replay",), ("demo", "--households", "many")],
+    [
+        ("nonsense",),
+        ("recommend",),
+        ("erase",),
+        ("recommend", "u", "-k", "0"),
+        ("replay",),
+        ("demo", "--households", "many"),
+    ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
     done = peregrine(*arguments)
@@ -145,3 +174,11 @@ def test_config_as_json_holds_every_setting() -> None:
     shown = json.loads(done.stdout)
     assert set(shown) == set(Settings.model_fields)
     assert shown["port"] == 8123
+
+
+@pytest.mark.parametrize("process", ["worker", "api"])
+def test_no_process_starts_on_a_store_that_evicts(tmp_path: Path, process: str) -> None:
+    with EmbeddedValkey(tmp_path) as stores, redis.Redis.from_url(stores.state_url) as server:
+        server.config_set("maxmemory-policy", "volatile-lru")
+        done = peregrine(process, log_url=stores.log_url, state_url=stores.state_url, port="0")
+    assert_one_clear_error(done, "volatile-lru", "config set maxmemory-policy noeviction")

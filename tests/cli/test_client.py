@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from threading import Thread
@@ -73,6 +74,24 @@ def test_what_is_posted_comes_back(client: Client) -> None:
     assert client.get_user(user, pairs=True)["pairs"][0]["item_id"] == item
     assert client.ready().ok
     assert client.version()["name"] == "peregrine"
+
+
+def test_a_person_can_be_switched_off_exported_and_erased(client: Client) -> None:
+    user = f"{uuid4().hex} / ö?"
+    client.post_events([{"user_id": user, "item_id": "i", "timestamp": 5_000}], wait=True)
+    assert client.set_personalised(user, False)["applied"]
+    assert client.get_user(user)["personalised"] is False
+    kinds = [json.loads(line)["record"] for line in client.export_user(user)]
+    assert kinds == ["user", "event", "switch", "end"]
+    erasure = client.erase_user(user)
+    assert erasure["applied"]
+    assert client.get_erasure(erasure["erasure_id"])["status"] == "pending"  # nobody keeps this log
+    with pytest.raises(NotFound):
+        client.get_user(user)
+    with pytest.raises(NotFound):
+        client.get_erasure("never")
+    with pytest.raises(Refused):
+        list(client.export_user("x" * 300))
 
 
 def test_a_thousand_events_travel_as_one_body(client: Client) -> None:
@@ -150,6 +169,9 @@ async def test_the_asyncio_client_answers_alike(url: str) -> None:
         found = await client.recommendations(user, min_offset=accepted.offset)
         assert found.state.events_seen == (await client.get_user(user))["events"] == 1
         assert (await client.get_item(item))["item_id"] == (await client.get_items([item]))["items"][0]["item_id"]
+        assert (await client.set_personalised(user, False))["personalised"] is False
+        erasure = await client.erase_user(user)
+        assert (await client.get_erasure(erasure["erasure_id"]))["status"] == "pending"
         assert (await client.ready()).ok
         assert (await client.version())["name"] == "peregrine"
         with pytest.raises(Refused):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,24 @@ def test_recommend_shows_titles(folder: Path, url: str) -> None:
     assert table.stdout.count("Product ") == 5
     answer = json.loads(peregrine("recommend", user, "-k", "5", "--url", url, "--json").stdout)
     assert [entry["rank"] for entry in answer["items"]] == [1, 2, 3, 4, 5]
+
+
+def test_a_user_is_exported_and_erased(folder: Path, url: str) -> None:
+    imported(folder, url)
+    user = datasets.read(str(folder), prepared=False).user_ids[0]
+    lines = [json.loads(line) for line in peregrine("export-user", user, "--url", url).stdout.splitlines()]
+    assert lines[0]["user_id"] == user
+    assert lines[-1]["record"] == "end"
+    assert lines[-1]["events"] == len([line for line in lines if line["record"] == "event"]) > 0
+    erased = peregrine("erase", user, "--url", url)
+    assert erased.returncode == 0
+    assert re.fullmatch(r"erasure [0-9a-f-]{36}: pending\n", erased.stdout)
+    assert "until the next rebuild" in erased.stderr
+    again = json.loads(peregrine("erase", user, "--url", url, "--json").stdout)
+    assert again["status"] == "pending"
+    assert [
+        json.loads(line)["record"] for line in peregrine("export-user", user, "--url", url).stdout.splitlines()
+    ] == ["end"]
 
 
 def test_refused_events_are_counted_and_the_rest_is_in(folder: Path, url: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.client import Accepted, Busy, Status, Unreachable
+from service.client import Accepted, Busy, Overloaded, Status, Unreachable
 from service.commands import posting
 from service.commands.config import redacted
 from service.commands.posting import Account, NotApplied, patiently
@@ -51,6 +51,27 @@ def test_patience_ends_with_the_last_error(clock: Clock) -> None:
     with pytest.raises(Unreachable, match="nobody"):
         patiently(ask, seconds=10.0)
     assert 8.0 <= clock.now <= 10.0
+
+
+def test_posting_that_is_only_slowed_down_goes_on_for_as_long_as_it_takes(clock: Clock) -> None:
+    lags = iter(range(50, 0, -1))
+
+    def ask() -> str:
+        if (lag := next(lags, 0)) == 0:
+            return "done"
+        raise Overloaded(503, {"lag": lag}, retry_after=1.0)
+
+    assert patiently(ask, seconds=10.0) == "done"
+    assert clock.now == 50.0
+
+
+def test_a_lag_that_does_not_fall_ends_the_patience(clock: Clock) -> None:
+    def ask() -> None:
+        raise Overloaded(503, {"lag": 7}, retry_after=1.0)
+
+    with pytest.raises(Overloaded):
+        patiently(ask, seconds=10.0)
+    assert 9.0 <= clock.now <= 10.0
 
 
 class Stalled:

@@ -14,21 +14,37 @@ import redis
 
 from model.spec import ModelSpec
 from service.adapters.in_memory import (
+    InMemoryActiveState,
     InMemoryEventLog,
     InMemoryEventSource,
+    InMemoryGenerations,
     InMemoryItemFeed,
     InMemoryLog,
     InMemoryState,
     InMemoryStateReader,
-    InMemoryStateStore,
 )
+from service.adapters.in_memory_archive import InMemoryLogKeeper
+from service.adapters.in_memory_erasures import InMemoryErasures
 from service.adapters.redis_clients import Server
+from service.adapters.redis_erasures import RedisErasures
 from service.adapters.redis_feed import RedisItemFeed
+from service.adapters.redis_generations import RedisActiveState, RedisGenerations
+from service.adapters.redis_keeper import RedisLogKeeper
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
-from service.adapters.redis_state import RedisStateReader, RedisStateStore
+from service.adapters.redis_state import RedisStateReader
 from service.core.types import Append
 from service.embedded import EmbeddedValkey
-from service.ports import EventLog, EventSource, ItemFeed, StateReader, StateStore
+from service.ports import (
+    ActiveState,
+    Erasures,
+    EventLog,
+    EventSource,
+    Generations,
+    ItemFeed,
+    LogKeeper,
+    StateReader,
+    StateStore,
+)
 from tests.process.toy import TOY_SPEC
 
 TIMEOUT = 5.0
@@ -47,19 +63,25 @@ class ManualClock:
 
 @dataclass
 class Log:
-    """Both sides of one log. sleep: lets seconds pass; run_ahead: lets the log's clock give a time that many seconds
+    """All sides of one log. sleep: lets seconds pass; run_ahead: lets the log's clock give a time that many seconds
     ahead, which is returned, and sets it right again."""
 
     events: EventLog
     source: EventSource
+    keeper: LogKeeper
+    erasures: Erasures
     sleep: Callable[[float], None]
     run_ahead: Callable[[int], int]
 
 
 @dataclass
 class State:
-    """All sides of one state. sleep: lets seconds pass; dump: everything that is stored, lease and epoch included."""
+    """All sides of one state. store, reader, feed: of its first generation; sleep: lets seconds pass; dump: everything
+    that is stored, leases and epochs included.
+    """
 
+    generations: Generations
+    active: ActiveState
     store: StateStore
     reader: StateReader
     feed: ItemFeed
@@ -120,16 +142,20 @@ def _in_memory_log(**options: int) -> Log:
         clock.now += seconds
         given = log.append([Append(b"ahead")])[0].offset
         clock.now -= seconds
-        return log.entries[given - 1].timestamp
+        return log.timestamps[given - 1]
 
-    return Log(InMemoryEventLog(log), InMemoryEventSource(log), sleep, run_ahead)
+    sides = (InMemoryEventLog(log), InMemoryEventSource(log), InMemoryLogKeeper(log), InMemoryErasures(log))
+    return Log(*sides, sleep, run_ahead)
 
 
 def _valkey_log(cleanup: AsyncExitStack, server: Server, **options: int) -> Log:
-    events, source = RedisEventLog(server, **options), RedisEventSource(server)
+    events, source, keeper = RedisEventLog(server, **options), RedisEventSource(server), RedisLogKeeper(server)
+    erasures = RedisErasures(server)
     raw: Any = redis.Redis.from_url(server.url)
     cleanup.push_async_callback(events.aclose)
     cleanup.callback(source.close)
+    cleanup.callback(keeper.close)
+    cleanup.callback(erasures.close)
     cleanup.callback(raw.close)
 
     def run_ahead(seconds: int) -> int:
@@ -137,34 +163,42 @@ def _valkey_log(cleanup: AsyncExitStack, server: Server, **options: int) -> Log:
         raw.hset(f"{server.prefix}:log:meta", "time", given)
         return given
 
-    return Log(events, source, time.sleep, run_ahead)
+    return Log(events, source, keeper, erasures, time.sleep, run_ahead)
 
 
 def _in_memory_state(feed_length: int = 10_000, spec: ModelSpec = TOY_SPEC) -> State:
     clock = ManualClock()
-    state = InMemoryState(clock, feed_length)
+    first = InMemoryState(clock, feed_length)
+    generations = InMemoryGenerations(first)
 
     def sleep(seconds: float) -> None:
         clock.now += seconds
 
     def dump() -> dict[str, Any]:
-        fields = {name: value for name, value in vars(state).items() if name not in {"clock", "lock"}}
-        return {name: value.copy() if hasattr(value, "copy") else value for name, value in fields.items()}
+        found = {}
+        for state in (first, generations.active, generations.upcoming):
+            for name in vars(state).keys() - {"clock", "lock"} if state else ():
+                value = getattr(state, name)
+                found[f"{state.number}:{name}"] = value.copy() if hasattr(value, "copy") else value
+        return found | {"active": generations.active.number}
 
-    return State(InMemoryStateStore(state), InMemoryStateReader(state), InMemoryItemFeed(state, spec), sleep, dump)
+    reader, feed = InMemoryStateReader(first), InMemoryItemFeed(first, spec, generations)
+    active = InMemoryActiveState(generations, spec)
+    return State(generations, active, generations.current(), reader, feed, sleep, dump)
 
 
 def _valkey_state(
     cleanup: AsyncExitStack, server: Server, feed_length: int = 10_000, spec: ModelSpec = TOY_SPEC
 ) -> State:
-    store = RedisStateStore(server, feed_length)
+    generations, active = RedisGenerations(server, feed_length), RedisActiveState(server, spec)
     reader, feed = RedisStateReader(server), RedisItemFeed(server, spec)
     raw: Any = redis.Redis.from_url(server.url)
-    for close in (store.close, raw.close):
+    for close in (generations.close, raw.close):
         cleanup.callback(close)
-    for aclose in (reader.aclose, feed.aclose):
+    for aclose in (active.aclose, reader.aclose, feed.aclose):
         cleanup.push_async_callback(aclose)
-    return State(store, reader, feed, time.sleep, lambda: dump_of(raw, server.prefix))
+    store = generations.current()
+    return State(generations, active, store, reader, feed, time.sleep, lambda: dump_of(raw, server.prefix))
 
 
 def dump_of(raw: Any, prefix: str) -> dict[str, Any]:

@@ -74,7 +74,10 @@ def append(url: str, *payloads: bytes) -> list[Appended]:
 def payloads_of(url: str) -> list[bytes]:
     source = RedisEventSource(Server(url, timeout=5.0))
     try:
-        return [entry.payload for entry in source.read(0, 1_000_000, 0)]
+        found: list[bytes] = []
+        while some := source.read(len(found), 1_000_000, 0).payloads():
+            found += some
+        return found
     finally:
         source.close()
 
@@ -94,7 +97,7 @@ def test_two_runs_after_each_other_continue_log_and_state(tmp_path: Path, server
     with EmbeddedValkey(tmp_path, server_binary) as servers:
         append(servers.log_url, b"first")
         store = RedisStateStore(Server(servers.state_url))
-        store.commit(commit_of(store.acquire("w", 1), 0, 1, users={"u": b"u"}))
+        store.commit(commit_of(store.acquire("w", 1), 0, 1, users={b"u": b"u"}))
         store.close()
         running = pids(tmp_path)
     assert not any(is_running(pid) for pid in running)
@@ -102,7 +105,7 @@ def test_two_runs_after_each_other_continue_log_and_state(tmp_path: Path, server
         assert append(servers.log_url, b"second") == [Appended(2, False)]
         assert payloads_of(servers.log_url) == [b"first", b"second"]
         store = RedisStateStore(Server(servers.state_url))
-        assert (store.users(["u"]), store.position().offset) == ([b"u"], 1)
+        assert (store.users([b"u"]), store.position().offset) == ([b"u"], 1)
         store.close()
 
 

@@ -41,8 +41,10 @@ async def test_no_server_is_store_unavailable_on_every_port(url: str, prefix: st
     await assert_all_unavailable(Server(url, prefix))
 
 
-async def test_a_stopped_server_is_store_unavailable_soon_on_every_port(tmp_path: Path, prefix: str) -> None:
-    with EmbeddedValkey(tmp_path) as own:
+async def test_a_stopped_server_is_store_unavailable_soon_on_every_port(
+    tmp_path: Path, server_binary: Path | None, prefix: str
+) -> None:
+    with EmbeddedValkey(tmp_path, server_binary) as own:
         pids = [int((tmp_path / name).read_text()) for name in ("log.pid", "state.pid")]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -57,9 +59,9 @@ async def test_a_stopped_server_is_store_unavailable_soon_on_every_port(tmp_path
 
 
 async def test_connections_that_were_open_when_the_server_stopped_serve_again_afterwards(
-    tmp_path: Path, prefix: str
+    tmp_path: Path, server_binary: Path | None, prefix: str
 ) -> None:
-    with EmbeddedValkey(tmp_path) as own:
+    with EmbeddedValkey(tmp_path, server_binary) as own:
         pid = int((tmp_path / "log.pid").read_text())
         log, source = RedisEventLog(Server(own.log_url, prefix)), RedisEventSource(Server(own.log_url, prefix))
         await log.append([Append(b"before", 1)])
@@ -71,7 +73,7 @@ async def test_connections_that_were_open_when_the_server_stopped_serve_again_af
                 source.end()
         os.kill(pid, signal.SIGCONT)
         assert await log.append([Append(b"after", 1)]) == [Appended(2, False)]
-        assert [entry.payload for entry in source.read(0, 9, 0)] == [b"before", b"after"]
+        assert source.read(0, 9, 0).payloads() == [b"before", b"after"]
         await log.aclose()
         source.close()
 
@@ -87,7 +89,7 @@ async def assert_all_unavailable(server: Server) -> None:
     store, reader, feed = RedisStateStore(server), RedisStateReader(server), RedisItemFeed(server, TOY_SPEC)
     calls: list[Callable[[], object]] = [
         *(lambda: source.read(0, 1, 0), lambda: source.read(0, 1, 1_000), source.end, source.log_id, store.position),
-        *(lambda: store.acquire("w", 1), lambda: store.commit(commit_of(1, 0, 1)), lambda: store.users(["u"])),
+        *(lambda: store.acquire("w", 1), lambda: store.commit(commit_of(1, 0, 1)), lambda: store.users([b"u"])),
         *(lambda: store.reset(1, Position()), lambda: store.renew("w", 1), lambda: store.item_ids(0, 1)),
     ]
     async_calls: list[Callable[[], Awaitable[object]]] = [

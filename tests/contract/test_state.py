@@ -21,7 +21,7 @@ async def everything(state: State) -> tuple[object, ...]:
     store, reader = state.store, state.reader
     return (
         *(store.position(), await reader.position(), store.items(range(3)), await reader.items(range(3))),
-        *(store.item_ids(0, 100), await reader.item_ids(0, 100), store.users(["u", "v"]), await reader.user("u")),
+        *(store.item_ids(0, 100), await reader.item_ids(0, 100), store.users([b"u", b"v"]), await reader.user("u")),
         *(store.texts(range(3)), await reader.documents(["a", "b", "c"])),
     )
 
@@ -44,14 +44,14 @@ async def test_everything_in_a_commit_is_read_back(new_state: NewState) -> None:
     first = commit_of(
         epoch,
         *(0, 7),
-        users={"u": blob},
+        users={b"u": blob},
         items={0: b"i0", 2: b""},
         new_items=("a", "ü b"),
         documents={"a": b"{}"},
         texts={1: b"e\0\1"},
     )
     state.store.commit(first)
-    state.store.commit(commit_of(epoch, 7, 8, users={"v": b"v", "u": b"newer"}, new_items=("c",)))
+    state.store.commit(commit_of(epoch, 7, 8, users={b"v": b"v", b"u": b"newer"}, new_items=("c",)))
     position = Position(8, 1_008, 0, 0, "log", "bundle")
     items = [b"i0", None, b""]
     ids = ["a", "ü b", "c"]
@@ -77,8 +77,8 @@ async def test_any_id_is_its_own_user(new_state: NewState) -> None:
     state = new_state()
     epoch = state.store.acquire("w", LEASE_MS)
     ids = ["", "u", "u:1", ":", "*", "a b", "a\nb", "a\0b", "ü", "\U0001f98a", "x" * 5_000]
-    state.store.commit(commit_of(epoch, 0, 1, users={user: user.encode() + b"!" for user in ids}))
-    assert state.store.users(ids) == [user.encode() + b"!" for user in ids]
+    state.store.commit(commit_of(epoch, 0, 1, users={user.encode(): user.encode() + b"!" for user in ids}))
+    assert state.store.users([user.encode() for user in ids]) == [user.encode() + b"!" for user in ids]
     assert [(await state.reader.user(user)).blob for user in ids] == [user.encode() + b"!" for user in ids]
 
 
@@ -87,13 +87,26 @@ async def test_a_large_commit_goes_in_one_step_and_comes_back(new_state: NewStat
     epoch = state.store.acquire("w", LEASE_MS)
     ids = tuple(f"item-{n}" for n in range(5_003))
     items = {n: b"%d" % n for n in range(len(ids))}
-    users = {f"user-{n}": b"%d" % n for n in range(4_001)} | {"large": b"x" * 2_000_000}
+    users = {b"user-%d" % n: b"%d" % n for n in range(4_001)} | {b"large": b"x" * 2_000_000}
     state.store.commit(commit_of(epoch, 0, 9_000, users=users, items=items, new_items=ids, item_count=len(ids)))
     assert state.store.item_ids(0, 100_000) == await state.reader.item_ids(0, 100_000) == list(ids)
     assert state.store.item_ids(4_900, 20) == list(ids[4_900:4_920])
     assert state.store.item_ids(5_003, 10) == []
     assert await state.reader.items(range(len(ids))) == list(items.values())
     assert state.store.users(list(users)) == list(users.values())
+
+
+async def test_a_commit_deletes_users_and_no_others(new_state: NewState) -> None:
+    state = new_state()
+    epoch = state.store.acquire("w", LEASE_MS)
+    users = {b"user-%d" % n: b"x" for n in range(2_500)}
+    state.store.commit(commit_of(epoch, 0, 5, users=users, items={0: b"i"}, skipped={3: "bad"}))
+    gone = (*list(users)[7:], b"never seen")
+    state.store.commit(commit_of(epoch, 5, 6, users={b"new": b"n"}, deleted_users=gone, skipped={6: "bad"}))
+    assert state.store.users(list(users)) == [b"x"] * 7 + [None] * 2_493
+    assert state.store.users([b"new"]) == [b"n"]
+    assert state.store.items([0]) == [b"i"]
+    assert state.store.skipped() == {3: "bad", 6: "bad"}
 
 
 async def test_nothing_is_asked_for_and_nothing_comes(new_state: NewState) -> None:
@@ -106,18 +119,18 @@ async def test_nothing_is_asked_for_and_nothing_comes(new_state: NewState) -> No
 async def test_a_second_epoch_fences_the_first_and_nothing_of_its_commit_is_written(new_state: NewState) -> None:
     state = new_state()
     first = state.store.acquire("one", LEASE_MS)
-    state.store.commit(commit_of(first, 0, 5, users={"u": b"one"}, new_items=("a",), feed=feed_entry(5, ["a"])))
+    state.store.commit(commit_of(first, 0, 5, users={b"u": b"one"}, new_items=("a",), feed=feed_entry(5, ["a"])))
     state.store.release("one")
     second = state.store.acquire("two", LEASE_MS)
     assert second > first
     before = state.dump()
-    late = commit_of(first, 5, 6, users={"u": b"late", "w": b"late"}, items={0: b"late"}, new_items=("late",))
+    late = commit_of(first, 5, 6, users={b"u": b"late", b"w": b"late"}, items={0: b"late"}, new_items=("late",))
     with pytest.raises(Fenced):
         state.store.commit(late)
     with pytest.raises(Fenced):
         state.store.reset(first, Position())
     assert state.dump() == before
-    state.store.commit(commit_of(second, 5, 6, users={"u": b"two"}))
+    state.store.commit(commit_of(second, 5, 6, users={b"u": b"two"}))
     assert (await state.reader.user("u")) == UserRead(b"two", 6)
 
 
@@ -125,9 +138,9 @@ async def test_a_second_epoch_fences_the_first_and_nothing_of_its_commit_is_writ
 async def test_a_commit_from_another_offset_changes_nothing(new_state: NewState, previous: int) -> None:
     state = new_state()
     epoch = state.store.acquire("w", LEASE_MS)
-    state.store.commit(commit_of(epoch, 0, 5, users={"u": b"5"}, new_items=("a",), feed=feed_entry(5, ["a"])))
+    state.store.commit(commit_of(epoch, 0, 5, users={b"u": b"5"}, new_items=("a",), feed=feed_entry(5, ["a"])))
     before = state.dump()
-    parts = {"users": {"u": b"x"}, "items": {0: b"x"}, "texts": {0: b"x"}, "documents": {"a": b"x"}}
+    parts = {"users": {b"u": b"x"}, "items": {0: b"x"}, "texts": {0: b"x"}, "documents": {"a": b"x"}}
     with pytest.raises(Fenced):
         state.store.commit(commit_of(epoch, previous, 7, new_items=("b",), feed=feed_entry(7), **parts))
     assert state.dump() == before
@@ -136,7 +149,7 @@ async def test_a_commit_from_another_offset_changes_nothing(new_state: NewState,
 async def test_a_commit_repeated_after_a_lost_reply_is_refused(new_state: NewState) -> None:
     state = new_state()
     epoch = state.store.acquire("w", LEASE_MS)
-    commit = commit_of(epoch, 0, 5, users={"u": b"5"}, new_items=("a",))
+    commit = commit_of(epoch, 0, 5, users={b"u": b"5"}, new_items=("a",))
     state.store.commit(commit)
     with pytest.raises(Fenced):
         state.store.commit(commit)
@@ -187,7 +200,7 @@ async def test_a_lease_that_ran_out_unnoticed_can_be_renewed(new_state: NewState
 async def test_a_reset_leaves_nothing_but_the_new_position(new_state: NewState) -> None:
     state = new_state()
     epoch = state.store.acquire("w", LEASE_MS)
-    users = {f"user-{n}": b"x" for n in range(2_500)} | {"u": b"u", "v": b"v"}
+    users = {b"user-%d" % n: b"x" for n in range(2_500)} | {b"u": b"u", b"v": b"v"}
     old = commit_of(epoch, 0, 9, users=users, items={0: b"i"}, new_items=("a",), documents={"a": b"d"}, texts={0: b"t"})
     state.store.commit(old)
     position = Position(0, NEVER, NEVER, 0, "log", "new bundle")

@@ -27,11 +27,11 @@ SPEC = ModelSpec(
 )
 
 
-def make_bundle(folder: Path, item_ids: Sequence[str]) -> Path:
-    """The bundle's folder. item_ids: of the items with a learned vector."""
+def make_bundle(folder: Path, item_ids: Sequence[str], seed: int = 0) -> Path:
+    """The bundle's folder. item_ids: of the items with a learned vector; seed: of the weights."""
     run = folder / "run"
     run.mkdir()
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     save_weights(TorchModel(PRESETS[SPEC.preset](SPEC, len(item_ids)).eval(), item_ids), run)
     (run / METRICS).write_text("{}")
     export(run, folder / "bundle", "random")

@@ -124,7 +124,7 @@ def test_no_process_outlives_a_killed_supervisor(tmp_path: Path, bundle: Path) -
         assert up.stdout is not None
         up.stdout.readline()
         children = [pid for pid in children_of(up.pid) if "service.processes.child" in command_of(pid)]
-        assert len(children) == 2
+        assert len(children) == 3
         kill(up.pid)
         try:
             deadline = time.monotonic() + DEADLINE
@@ -144,32 +144,3 @@ def children_of(parent: int) -> list[int]:
 def command_of(pid: int) -> str:
     shown = subprocess.run(["ps", "-p", str(pid), "-o", "args="], capture_output=True, text=True, check=False)
     return shown.stdout
-
-
-def test_a_second_worker_stops_and_names_the_first(start: Start, dataset: Dataset) -> None:
-    with start() as stack, stack.client() as client:
-        settings = stack.settings
-        log_url, state_url = settings.stores()
-        environment = os.environ | {
-            "PEREGRINE_LOG_URL": log_url,
-            "PEREGRINE_STATE_URL": state_url,
-            "PEREGRINE_PREFIX": settings.prefix,
-            "PEREGRINE_BUNDLE": str(settings.bundle),
-            "PEREGRINE_LEASE_SECONDS": "1",
-        }
-        second = subprocess.run(
-            [sys.executable, "-m", "service.cli", "worker"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
-        assert second.returncode == 1
-        last = second.stderr.strip().splitlines()[-1]
-        assert last.startswith("error: ")
-        assert f":{stack.child('worker').pid}:" in last
-        assert second.stdout == ""
-        account = Account(client)
-        account.post(datasets.events(dataset, 0, 10))
-        account.wait_until_applied()  # the first one works on

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_contenders_stop_what_their_names_say(stack: Stack, dataset: Dataset) ->
     moving, counters, frozen = of(MovingState), of(CountersOnly), of(FrozenState)
     before = frozen.state.users.copy(), frozen.state.items.copy()
     later = dataset.subset(slice(0, 800))
-    later.timestamp[:] += int(dataset.timestamp[-1])
+    later = replace(later, timestamp=later.timestamp + int(dataset.timestamp[-1]))
     for scorer in (moving, counters, frozen):
         for part in (slice(0, 400), slice(400, 800)):
             scorer.apply(later.subset(part))

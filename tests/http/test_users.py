@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.http.running import Running, assert_problem, event
 
 
@@ -21,6 +23,7 @@ def test_counts_neighbours_and_pairs_are_those_of_the_events(service: Running) -
     assert body.pop("late") >= 1  # behind the log's time, which other tests move, too
     assert body == {
         "user_id": "reader",
+        "personalised": True,
         "events": 4,
         "moments": 2,
         "items": 3,
@@ -43,17 +46,18 @@ def test_counts_neighbours_and_pairs_are_those_of_the_events(service: Running) -
 
 def test_items_that_this_replica_has_not_met_are_named_all_the_same(service: Running) -> None:
     service.applied([event("ahead", f"ahead-{i}") for i in range(3)])
-    index = service.services.replica.index
-    known = list(index.ids)
+    replica = service.services.replica
+    view = replica.view
+    known = list(view.index.ids)
 
     class Behind:
         ids = known[:1]
 
-    service.services.replica.index = Behind()  # type: ignore[assignment]
+    replica.view = replace(view, index=Behind())  # type: ignore[arg-type]
     try:
         body = service.http.get("/v1/users/ahead?pairs=true").json()
     finally:
-        service.services.replica.index = index
+        replica.view = view
     assert {pair["item_id"] for pair in body["pairs"]} == {"ahead-0", "ahead-1", "ahead-2"}
 
 

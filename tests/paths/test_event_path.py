@@ -13,12 +13,13 @@ from model.process.apply import visible_items
 from model.process.batch import Events
 from model.process.records import NEVER
 from model.process.state import State
+from model.spec import ModelSpec
 from service.adapters.exact_index import ExactIndex
 from service.adapters.in_memory import InMemoryEventSource, InMemoryLog, InMemoryState, InMemoryStateStore
 from service.core.blobs import unpack_items, unpack_users
+from service.core.feed_packing import unpack_feed
 from service.core.learned_items import LearnedItems
-from service.core.packing import unpack_feed
-from service.core.types import Event, ItemChange, LogEntry, Position
+from service.core.types import Event, ItemChange, Position
 from service.errors import Fenced, StateMismatch
 from service.event_path import Writer, accept, accept_items, check_state
 from tests.process.toy import TOY_SPEC, ToyModel
@@ -67,10 +68,10 @@ def offline(rows: list[Row], item_ids: list[str], user_ids: list[str]) -> State:
     return state
 
 
-def assert_agrees(stored: InMemoryState, expected: State, user_ids: list[str]) -> None:
+def assert_agrees(stored: InMemoryState, expected: State, user_ids: list[str], spec: ModelSpec = TOY_SPEC) -> None:
     """Integers equal; floats to the rounding of sums taken in another order."""
-    users = unpack_users([stored.users[user] for user in user_ids], TOY_SPEC)
-    items = unpack_items([stored.items[at] for at in range(len(stored.ids))], TOY_SPEC)
+    users = unpack_users([stored.users[user.encode()] for user in user_ids], spec)
+    items = unpack_items([stored.items[at] for at in range(len(stored.ids))], spec)
     for ours, theirs in ((users.rows, expected.users), (items, expected.items)):
         for name in ours.dtype.names or ():
             np.testing.assert_allclose(ours[name], theirs[name], rtol=2e-5, atol=2e-6, err_msg=name)
@@ -94,7 +95,7 @@ def test_the_writer_gives_the_state_of_the_process_and_replicas_see_its_item_mat
     writer = writer_on(stored)
     index = ExactIndex(ToyModel())
     index.load([], unpack_items([], TOY_SPEC), Position())
-    while entries := source.read(writer.position.offset, data.draw(st.integers(1, 12)), 0):
+    while len(entries := source.read(writer.position.offset, data.draw(st.integers(1, 12)), 0)):
         if data.draw(st.booleans()):
             writer = writer_on(stored)  # as after a crash: everything in memory is read back
         writer.step(entries)
@@ -154,13 +155,13 @@ def test_a_catalogue_change_moves_the_static_half_and_keeps_memory_and_counters(
     )
     log.append(accept_items([ItemChange("x", document, "another", vector.tobytes(), 7)]))
     entries = InMemoryEventSource(log).read(0, 10, 0)
-    writer.step(entries[:3])
+    writer.step(entries.part(0, 3))
     row = unpack_items([stored.items[0]], spec)[0]
     assert (row["events"], row["available_from"], row["x"].tolist()) == (1, 5, [1.0, 2.0])
     assert stored.ids == ["x", "new"]
     assert stored.documents["new"] == document
     assert unpack_items([stored.items[1]], spec)["available_from"][0] == -NEVER
-    writer.step(entries[3:])
+    writer.step(entries.part(3, len(entries)))
     row = unpack_items([stored.items[0]], spec)[0]
     assert (row["available_from"], row["x"].tolist()) == (7, [0.0, 0.0])  # another embedder's vector says nothing here
 
@@ -178,45 +179,84 @@ def test_a_stalled_writer_is_fenced_and_changes_nothing() -> None:
     stalled = Writer(store, ToyModel(), NO_LEARNED, store.acquire("first", 0))
     stalled.resume()
     writer = writer_on(stored)
-    writer.step(entries[:1])
+    writer.step(entries.part(0, 1))
     before = (dict(stored.users), dict(stored.items), stored.position)
     with pytest.raises(Fenced):
         stalled.step(entries)
     assert (stored.users, stored.items, stored.position) == before
 
 
+def test_a_state_that_fell_back_while_nothing_came_in_is_noticed() -> None:
+    log, stored = log_of([("a", "x", 1_000), ("a", "y", 1_100)]), InMemoryState()
+    writer, source = writer_on(stored), InMemoryEventSource(log)
+    writer.step(source.read(0, 1, 0))
+    before = stored.position
+    writer.step(source.read(1, 1, 0))
+    writer.check()
+    stored.position = before
+    with pytest.raises(Fenced, match=r"stands at .*offset=1"):
+        writer.check()
+
+
+def test_a_writer_that_meets_what_a_fallen_back_state_lost_is_fenced() -> None:
+    """Not a mismatch, which would end the worker and ask for a rebuild."""
+    stored = InMemoryState()
+    writer = writer_on(stored)
+    before = stored.position
+    writer.step(InMemoryEventSource(log_of([("a", "x", 1_000)])).read(0, 1, 0))
+    stored.position, stored.items = before, {}
+    writer._records._item_records.clear()
+    with pytest.raises(Fenced):
+        writer.close_ticks(2_000)
+
+
 def test_state_of_another_log_and_state_ahead_of_its_log_are_refused() -> None:
     log, stored = log_of([("a", "x", 1_000)]), InMemoryState()
     store, source = InMemoryStateStore(stored), InMemoryEventSource(log)
     epoch = store.acquire("writer", 60_000)
-    assert check_state(store, source, "bundle", epoch) is False
+    check_state(store, source, "bundle", epoch)
     writer = Writer(store, ToyModel(), NO_LEARNED, epoch)
     writer.resume()
     writer.step(source.read(0, 10, 0))
     with pytest.raises(StateMismatch, match="belongs to log"):
         check_state(store, InMemoryEventSource(InMemoryLog()), "bundle", epoch)
-    log.entries.clear()
+    log.offsets.clear()
     with pytest.raises(StateMismatch, match="has lost records"):
         check_state(store, source, "bundle", epoch)
 
 
-def test_another_bundle_makes_the_state_again_from_the_log() -> None:
+def test_only_a_state_in_which_nothing_happened_is_taken_over_by_another_bundle() -> None:
     log, stored = log_of([("a", "x", 1_000)]), InMemoryState()
     store, source = InMemoryStateStore(stored), InMemoryEventSource(log)
     epoch = store.acquire("writer", 60_000)
-    check_state(store, source, "old", epoch)
+    for bundle in ("old", "new"):
+        check_state(store, source, bundle, epoch)
+        assert store.position() == Position(log_id=log.id, bundle=bundle)
+    writer_on(stored).step(source.read(0, 10, 0))
+    with pytest.raises(StateMismatch, match="made by bundle new, not by old"):
+        check_state(store, source, "old", epoch)
+    assert list(stored.users) == [b"a"]
+
+
+def test_a_state_from_before_a_complete_erasure_is_made_again() -> None:
+    """It would never meet the marker."""
+    log, stored = log_of([("a", "x", 1_000), ("b", "x", 1_000)]), InMemoryState()
+    store, source = InMemoryStateStore(stored), InMemoryEventSource(log)
+    epoch = store.acquire("writer", 60_000)
+    check_state(store, source, "bundle", epoch)
     writer = Writer(store, ToyModel(), NO_LEARNED, epoch)
     writer.resume()
-    writer.step(source.read(0, 10, 0))
-    assert check_state(store, source, "new", epoch) is True
-    assert (stored.users, stored.position.offset, stored.position.bundle) == ({}, 0, "new")
-    writer.resume()
-    writer.step(source.read(0, 10, 0))
-    assert list(stored.users) == ["a"]
+    writer.step(source.read(0, 1, 0))
+    log.erased = 1
+    assert check_state(store, source, "bundle", epoch) is False
+    log.erased = 2
+    assert check_state(store, source, "bundle", epoch) is True
+    assert (stored.users, stored.position.offset) == ({}, 0)
+    assert check_state(store, source, "bundle", epoch) is False
 
 
 def test_accept_deduplicates_only_ids_that_the_client_gave() -> None:
     first, second = accept(events_of([("a", "x", 1), ("a", "y", 2)]), [True, False])
-    assert len(first.dedupe) == 32
-    assert second.dedupe == ""
-    assert LogEntry(1, 1, first.payload) != LogEntry(1, 1, second.payload)
+    assert len(first.dedupe) == 16
+    assert second.dedupe == b""
+    assert first.payload != second.payload

@@ -183,7 +183,7 @@ def test_without_the_state_store_popular_items_are_served_and_the_dead_stage_is_
     world.post([("ann", ITEMS[2], 1_000), ("bob", ITEMS[2], 1_001), ("cid", ITEMS[5], 1_002)])
 
     async def ask_while_down(serving: Serving) -> Recommendation:
-        world.reader.down = True
+        world.active.down = True
         return await recommend(Request("ann", at=5), serving)
 
     found = during(world, ask_while_down)
@@ -194,7 +194,7 @@ def test_without_the_state_store_popular_items_are_served_and_the_dead_stage_is_
 def test_a_record_that_cannot_be_read_counts_as_a_dead_state_store() -> None:
     world = World()
     world.post(purchases())
-    world.state.users["ann"] = b"\x63" + world.state.users["ann"][1:]
+    world.state.users[b"ann"] = b"\x63" + world.state.users[b"ann"][1:]
     found = ask(world, Request("ann"))
     assert (found.strategy, found.degraded) == ("fallback", ("state",))
 

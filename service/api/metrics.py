@@ -1,0 +1,124 @@
+"""GET /metrics, for a Prometheus server.
+
+What this process has answered is counted here (`counts`). What others count is read from the stores at each scrape, so
+that every replica says the same: lag, late and skipped records, the writer's epoch. A store that does not answer is 0
+in `peregrine_store_up`, and what only it can say is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from service.api.services import ApiServices, services_of
+from service.core.types import Backlog, Totals
+from service.errors import StoreUnavailable
+
+router = APIRouter(tags=["operations"])
+
+PATH = "/metrics"
+_EXAMPLE = "# HELP peregrine_lag Log records that wait to be applied.\n# TYPE peregrine_lag gauge\nperegrine_lag 0.0\n"
+
+T = TypeVar("T")
+
+
+@router.get(
+    PATH,
+    summary="What Prometheus collects",
+    response_class=PlainTextResponse,
+    response_description="Prometheus text format 0.0.4; each metric says what it is.",
+    responses={200: {"content": {"text/plain": {"example": _EXAMPLE}}}},
+)
+async def get_metrics(request: Request) -> PlainTextResponse:
+    """Counters of this replica, and gauges of the service. Guarded like /v1 when it can be reached from outside."""
+    services = services_of(request)
+    totals, backlog = await asyncio.gather(_asked(_totals(services)), _asked(services.log.backlog()))
+    return PlainTextResponse(
+        generate_latest(Scrape(services, backlog, totals)), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4}
+    )
+
+
+async def _totals(services: ApiServices) -> Totals:
+    return await services.reader.totals()
+
+
+async def _asked(answer: Awaitable[T]) -> T | None:
+    try:
+        return await answer
+    except StoreUnavailable:
+        return None
+
+
+@dataclass(frozen=True)
+class Scrape:
+    """One moment's metrics. backlog, totals: None if their store does not answer."""
+
+    services: ApiServices
+    backlog: Backlog | None
+    totals: Totals | None
+
+    def collect(self) -> Iterator[Metric]:
+        """As prometheus_client asks for them."""
+        yield from self._counted()
+        yield from self._replica()
+        up = GaugeMetricFamily("peregrine_store_up", "1 if the store answers.", labels=["store"])
+        up.add_metric(["log"], self.backlog is not None)
+        up.add_metric(["state"], self.totals is not None)
+        yield up
+        if self.totals:
+            yield from _state(self.totals)
+        if self.backlog:
+            yield from self._log(self.backlog)
+
+    def _counted(self) -> Iterator[Metric]:
+        counts = self.services.counts
+        yield _counter("accepted", "Entries taken into the log.", ["kind"], _alone(counts.accepted))
+        yield _counter("duplicates", "Entries with an event_id known before.", ["kind"], _alone(counts.duplicates))
+        yield _counter("rejected", "Entries refused for themselves.", ["kind", "reason"], counts.rejected.items())
+        yield _counter("refused_requests", "Requests the log took nothing of.", ["reason"], _alone(counts.refused))
+
+    def _replica(self) -> Iterator[Metric]:
+        replica = self.services.replica
+        yield _gauge("ready", "1 if this replica's items are loaded and followed.", not replica.reasons)
+        yield _gauge("items", "Items in this replica's index.", len(replica.index.ids))
+        yield _gauge("index_offset", "Offset up to which this replica's items are.", replica.index.position.offset)
+
+    def _log(self, backlog: Backlog) -> Iterator[Metric]:
+        applied = self.totals.offset if self.totals else backlog.applied
+        yield _gauge("log_end_offset", "Offset of the log's newest record.", backlog.end)
+        yield _gauge("lag", "Log records that wait to be applied.", max(0, backlog.end - applied))
+        yield _gauge("max_lag", "Lag above which nothing more is taken.", self.services.settings.max_lag)
+        yield _gauge("memory_pressure", "1 if nothing is taken because a store is nearly full.", bool(backlog.pressure))
+
+
+def _state(totals: Totals) -> Iterator[Metric]:
+    yield _gauge("applied_offset", "Offset up to which the state is.", totals.offset)
+    yield _gauge("writer_epoch", "Epoch of the state's writer; it grows with every change of the leader.", totals.epoch)
+    late = "Events applied out of order: with a timestamp behind the newest one before them."
+    yield CounterMetricFamily("peregrine_late_events", late, totals.late)
+    skipped = "Log records that could not be applied and were left out."
+    yield CounterMetricFamily("peregrine_skipped_records", skipped, totals.skipped)
+
+
+def _gauge(name: str, says: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"peregrine_{name}", says, value)
+
+
+def _alone(counted: Mapping[Any, int]) -> Iterator[tuple[Sequence[str], int]]:
+    """Counts by one label each."""
+    return (((value,), count) for value, count in counted.items())
+
+
+def _counter(name: str, says: str, labels: list[str], counted: Iterable[tuple[Sequence[str], int]]) -> Metric:
+    family = CounterMetricFamily(f"peregrine_{name}", says, labels=labels)
+    for values, count in counted:
+        family.add_metric(values, count)
+    return family

@@ -1,0 +1,142 @@
+"""The ports of the request path: reading the state, following the items, searching them. `service.ports` has all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from model.process.records import Float, Int, Records
+from service.core.types import FeedEntry, Position, Totals
+
+
+@dataclass(frozen=True, slots=True)
+class UserRead:
+    """blob: the user's packed record and pairs, None for an unknown user; committed: the state's offset, read with
+    it in one step."""
+
+    blob: bytes | None
+    committed: int
+
+
+class StateReader(Protocol):
+    """One generation of the state as the request path sees it. Never writes."""
+
+    async def user(self, user_id: str) -> UserRead:
+        """Raises StoreUnavailable, too, once this generation was deleted."""
+        ...
+
+    async def position(self) -> Position: ...
+
+    async def totals(self) -> Totals: ...
+
+    async def items(self, index: Sequence[int]) -> list[bytes | None]: ...
+
+    async def item_ids(self, start: int, count: int) -> list[str]: ...
+
+    async def documents(self, item_ids: Sequence[str]) -> list[bytes | None]:
+        """Catalogue JSON by item id, None for items the catalogue was never told of."""
+        ...
+
+
+class ItemFeed(Protocol):
+    """The bounded stream of one generation's item changes as a replica follows it."""
+
+    async def cursor(self) -> str:
+        """The place of the newest entry; reading after it gives what is committed from now on."""
+        ...
+
+    async def read(self, cursor: str, block_ms: int) -> tuple[str, list[FeedEntry]]:
+        """Entries after `cursor`, and the new cursor. Raises FeedLost if `cursor` was trimmed away, GenerationEnded if
+        another generation is active."""
+        ...
+
+
+class FeedLost(Exception):
+    """The place in the feed is gone (trimmed, or another server): load the items again."""
+
+
+class GenerationEnded(FeedLost):
+    """Another generation is active by now: load its items, and serve this one's until they are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One generation as the API reads it: users, items and feed that belong together."""
+
+    number: int
+    reader: StateReader
+    feed: ItemFeed
+
+
+class ActiveState(Protocol):
+    """The state as the API sees it."""
+
+    async def current(self) -> Generation:
+        """The generation that is active now."""
+        ...
+
+
+class ItemIndex(Protocol):
+    """The items of one replica, in process memory, searchable by inner product. Indexes are catalogue indexes."""
+
+    @property
+    def position(self) -> Position:
+        """Of the newest entry applied; its log_time also counts what `advance` was told."""
+        ...
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Item ids by index."""
+        ...
+
+    @property
+    def vectors(self) -> Float:
+        """(N, d) visible vectors, for the neighbours of a user. Not to be written."""
+        ...
+
+    @property
+    def counters(self) -> Records:
+        """(N,) counter records, for the features of pairs. Not to be written."""
+        ...
+
+    def find(self, item_id: str) -> int | None: ...
+
+    def load(self, ids: Sequence[str], items: Records, position: Position) -> None:
+        """Replaces everything by item records (N,) as read from the state; they may be newer than `position`."""
+        ...
+
+    def apply(self, entry: FeedEntry) -> None:
+        """Takes over a feed entry; what an item already has from a newer offset stays."""
+        ...
+
+    def advance(self, log_time: int) -> None:
+        """Moves the time that popularity's decay and availability are judged by (never back). Live only: the wall
+        clock; otherwise entries move it."""
+        ...
+
+    def top_k(self, query: Float, k: int, additions: tuple[Int, Float], exclude: Int) -> tuple[Int, Float]:
+        """The k available items with the highest query . item + addition, best first: (index, score).
+
+        query: (d + P,); additions: distinct indexes (M,) and what to add to their scores; exclude: indexes to leave
+        out. Fewer than k come back when fewer are available. Equal scores stand in order of index.
+        """
+        ...
+
+    def popular(self, k: int, exclude: Int) -> tuple[Int, Float]:
+        """The k available items with the highest 7-day-half-life counts, best first: (index, count)."""
+        ...
+
+
+class TextEmbedder(Protocol):
+    """Texts to unit vectors. `id` names the weights; vectors of different ids never meet."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    def embed(self, texts: Sequence[str]) -> Float:
+        """(B, dim) float32; a text without any known word, or an empty one, is the zero vector."""
+        ...

@@ -1,0 +1,56 @@
+"""What the state machine compares with: the records of a log applied one after the other, in arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from model.process.batch import Events
+from model.process.records import NEVER
+from model.process.state import State
+from service.core.learned_items import LearnedItems
+from service.core.types import Event, ItemChange
+from tests.process.toy import TOY_SPEC, ToyModel
+
+SPEC = TOY_SPEC.model_copy(update={"embedder": "toy", "text_dim": 4, "max_pairs": 4})
+MODEL = ToyModel(SPEC)
+LEARNED = LearnedItems(["u", "v"], np.array([[0.5, -0.25], [0.125, 1.0]], np.float32))
+
+Told = Event | ItemChange | None
+"""A record of the log; None for what cannot be applied."""
+
+
+def items_of(told: Sequence[Told]) -> list[str]:
+    """In the order of the log."""
+    return list(dict.fromkeys(one.item_id for one in told if one is not None))
+
+
+def users_of(told: Sequence[Told]) -> list[str]:
+    return sorted({one.user_id for one in told if isinstance(one, Event)})
+
+
+def one_by_one(told: Sequence[Told]) -> State:
+    """Users and items by their places in `users_of` and `items_of`; offsets count from 1."""
+    users, items = users_of(told), items_of(told)
+    static = LEARNED.static_half(items, np.zeros((len(items), SPEC.text_dim), np.float32), MODEL)
+    state = State(MODEL, len(users), items, static, np.full(len(items), -NEVER))
+    for offset, one in enumerate(told, 1):
+        if isinstance(one, Event):
+            state.apply(_arrays(one, users.index(one.user_id), items.index(one.item_id), offset))
+        elif one is not None:
+            _put(state, one, items.index(one.item_id), offset)
+    return state
+
+
+def _arrays(event: Event, user: int, item: int, offset: int) -> Events:
+    kind = np.array([SPEC.type_code(event.type)], np.uint8)
+    at, value = np.array([event.timestamp]), np.array([event.value], np.float32)
+    return Events(np.array([user]), np.array([item]), at, kind, value, np.array([offset]))
+
+
+def _put(state: State, change: ItemChange, item: int, offset: int) -> None:
+    text = np.frombuffer(change.vector, np.float32) if change.vector else np.zeros(SPEC.text_dim, np.float32)
+    state.items["x"][item] = LEARNED.static_half([change.item_id], text[None], MODEL)[0]
+    state.items["available_from"][item] = -NEVER if change.available_from is None else change.available_from
+    state.items["offset"][item] = offset
