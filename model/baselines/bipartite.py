@@ -66,7 +66,7 @@ class _WeightedSum(torch.autograd.Function):
         return _bags(x, edges.source, edges.offsets, weight)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
         edges, of_x, of_weight = ctx.edges, None, None
         if ctx.needs_input_grad[0]:

@@ -76,7 +76,8 @@ class GraphNetwork(nn.Module):
 
     def forward(self, to_users: Edges, to_items: Edges) -> tuple[Tensor, list[Tensor]]:
         """Joined vectors of all users (U, d'), and every layer's vectors of all items."""
-        users, items = [self.users], [self.items]
+        users: list[Tensor] = [self.users]
+        items: list[Tensor] = [self.items]
         for layer in self.layers:
             both = layer(users[-1], items[-1], to_users), layer(items[-1], users[-1], to_items)
             users.append(both[0])
@@ -144,7 +145,7 @@ class TrainingGraph:
         """(B,) users with events, all of them again and again in random order."""
         there = torch.nonzero(self._starts.diff()).squeeze(1)
         while True:
-            yield from there[torch.randperm(len(there))].split(USERS_A_STEP)
+            yield from torch.split(there[torch.randperm(len(there))], USERS_A_STEP)
 
     def positives(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """(E,) place in `users` and column of the item, for each of their events."""

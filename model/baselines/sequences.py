@@ -126,7 +126,7 @@ class Windows:
     def steps(self) -> Iterator[Tensor]:
         """(B,) windows, all of them again and again in random order."""
         while True:
-            yield from torch.randperm(len(self.tokens)).split(WINDOWS_A_STEP)
+            yield from torch.split(torch.randperm(len(self.tokens)), WINDOWS_A_STEP)
 
     def targets(self, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of some windows: window (R,) and place (R,) of each state that has targets; row (E,) of R and item (E,)."""

@@ -30,7 +30,7 @@ class FoldedNeighbours(NeighbourAttention):
         keys = torch.cat([v, self.phi(gap)], dim=-1)  # (B, n, d + d_T); the types' part is added by type
         query = torch.cat([memory, self.phi(torch.zeros_like(memory[:, 0]))], dim=-1)
         asked = _heads(at.query(query) * at.head_dim**-0.5, at.key, at.heads)
-        of_key, of_kind = asked.split([keys.shape[-1], types.shape[1]], dim=-1)
+        of_key, of_kind = torch.split(asked, [keys.shape[-1], types.shape[1]], dim=-1)
         place = kind.unsqueeze(1).expand(-1, at.heads, -1)  # (B, heads, n)
         logits = of_key @ keys.mT + (of_kind @ types.T).gather(2, place)
         shown = mask.unsqueeze(1)
@@ -38,7 +38,7 @@ class FoldedNeighbours(NeighbourAttention):
         by_kind = weights.new_zeros(*weights.shape[:2], len(types)).scatter_add(2, place, weights)
         read = torch.cat([weights @ keys, by_kind @ types], dim=-1)  # (B, heads, d_k)
         bias = weights.sum(2, keepdim=True) * at.value.bias.view(at.heads, at.head_dim)
-        values = at.value.weight.unflatten(0, (at.heads, at.head_dim))  # (heads, d_head, d_k)
+        values = at.value.weight.view(at.heads, at.head_dim, -1)  # (heads, d_head, d_k)
         near = at.output((torch.einsum("bhk,hek->bhe", read, values) + bias).flatten(1))
         z: Tensor = near + self.output(torch.cat([near, memory], dim=-1))
         return z
@@ -46,14 +46,15 @@ class FoldedNeighbours(NeighbourAttention):
 
 def _heads(query: Tensor, key: nn.Linear, heads: int) -> Tensor:
     """(B, heads, d_k): of each head, what its query asks of an unprojected key."""
-    return torch.einsum("bhe,hek->bhk", query.unflatten(1, (heads, -1)), key.weight.unflatten(0, (heads, -1)))
+    width = query.shape[1] // heads
+    return torch.einsum("bhe,hek->bhk", query.view(-1, heads, width), key.weight.view(heads, width, -1))
 
 
 def attend(layer: nn.Module, state: GraphState, nodes: Tensor, at: Tensor, own: Tensor, values: Values) -> Tensor:
     """z (B, d) of nodes (B,) with vectors `own` (B, d), over their neighbours' `values` as of the same times."""
     near = state.near[nodes]
     gap = (at.unsqueeze(1) - state.near_time[nodes]).clamp(min=0).float()
-    v = values(near.clamp(min=0).flatten(), at.repeat_interleave(near.shape[1])).unflatten(0, near.shape)
+    v = values(near.clamp(min=0).flatten(), at.repeat_interleave(near.shape[1])).view(*near.shape, -1)
     z: Tensor = layer(own, v, state.near_kind[nodes], gap, (near != NOBODY).float())
     return z
 

@@ -58,7 +58,8 @@ class AttendedOther(Part):
         if not torch.is_grad_enabled():
             return given
         again = self.attention(state, state.other[nodes].clamp(min=0), state.last[nodes])
-        return given + again - again.detach()
+        lent: Tensor = given + again - again.detach()
+        return lent
 
 
 class EventType(Part):

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.family.attention import attend
 from model.family.batches import Batch
@@ -36,15 +37,16 @@ class StaticIds(Static):
 
     def __init__(self, known: Tensor, dim: int) -> None:
         super().__init__(dim)
-        self.ids = nn.Embedding.from_pretrained(torch.randn(len(known), dim) * 0.1, freeze=False)
+        self.ids = nn.Parameter(torch.randn(len(known), dim) * 0.1)
         self.register_buffer("known", known.float().unsqueeze(1))
 
     def forward(self, nodes: Tensor) -> Tensor:
-        x: Tensor = self.known[nodes] * self.ids(nodes)
+        x: Tensor = self.known[nodes] * functional.embedding(nodes, self.ids)
         return x
 
     def beside(self, memory: Tensor, nodes: Tensor) -> Tensor:
-        return memory + self(nodes)
+        beside: Tensor = memory + self(nodes)
+        return beside
 
 
 class StaticNodes(StaticIds):

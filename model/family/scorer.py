@@ -56,7 +56,7 @@ class FamilyScorer:
     def _all_items(self) -> Tensor:
         nodes = torch.arange(self._stream.n_users, self._stream.nodes)
         at = torch.full((ITEMS_AT_ONCE,), self._time)
-        parts = nodes.split(ITEMS_AT_ONCE)
+        parts = torch.split(nodes, ITEMS_AT_ONCE)
         return torch.cat([self._network.embed_items(self._state, part, at[: len(part)]) for part in parts])
 
     def _look_ahead(self) -> None:

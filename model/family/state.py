@@ -78,6 +78,7 @@ class GraphState:
         node, other = batch.both, torch.cat([batch.item, batch.user])
         time, kind = batch.time.repeat(2), batch.kind.repeat(2)
         node, order = torch.sort(node, stable=True)
+        nodes: Tensor
         nodes, count = torch.unique_consecutive(node, return_counts=True)
         end = count.cumsum(0)
         last = order[end - 1]  # of each node's events in the batch
