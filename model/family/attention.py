@@ -60,12 +60,19 @@ def attend(layer: nn.Module, state: GraphState, nodes: Tensor, at: Tensor, own: 
 
 
 class GraphAttention(nn.Module):
-    """One layer of attention over memory as it stands: what a node gives into DyRep's messages."""
+    """One layer of attention over nodes as they stand: what a node gives into DyRep's messages.
 
-    def __init__(self, layer: NeighbourAttention) -> None:
+    sees: memory (B, d) and nodes (B,) to what is seen of them (B, d).
+    """
+
+    def __init__(self, layer: NeighbourAttention, sees: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer, self._sees = layer, sees
 
     def forward(self, state: GraphState, nodes: Tensor, at: Tensor) -> Tensor:
         """(B,) -> (B, d)."""
-        return attend(self.layer, state, nodes, at, state.memory[nodes], lambda near, _at: state.memory[near])
+
+        def values(near: Tensor, _at: Tensor) -> Tensor:
+            return self._sees(state.memory[near], near)
+
+        return attend(self.layer, state, nodes, at, values(nodes, at), values)

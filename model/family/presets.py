@@ -75,9 +75,10 @@ def jodie(setting: FamilySetting, stream: Stream) -> TemporalNetwork:
 
 
 def dyrep(setting: FamilySetting, stream: Stream) -> TemporalNetwork:
-    """Self, the other's graph attention, gap and type -> RNN; memory itself scores."""
+    """Self, the other's graph attention over memory and node features, gap and type -> RNN; memory itself scores."""
     d = setting.dim
-    attention = GraphAttention(_layer(setting, stream))
+    static = StaticNodes(stream.known, stream.text, d)
+    attention = GraphAttention(_layer(setting, stream), static.beside)
 
     def attended(_network: TemporalNetwork, state: GraphState, batch: Batch) -> Tensor:
         given: Tensor = attention(state, batch.both, batch.time.repeat(2))
@@ -86,7 +87,7 @@ def dyrep(setting: FamilySetting, stream: Stream) -> TemporalNetwork:
     message = Message(Own(d), AttendedOther(d, attention), EventType(stream.types), EncodedGap(setting.time_dim))
     return TemporalNetwork(
         stream.n_users,
-        static=Static(d),
+        static=static,
         message=message,
         updater=Recurrent(nn.RNNCell(message.width, d)),
         carries=memory,

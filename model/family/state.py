@@ -32,7 +32,7 @@ class GraphState:
     kind: Tensor  # (V,)
     gap: Tensor  # (V,)
     last: Tensor  # (V,) int64
-    gap_stats: Tensor  # (V, 2) sum and number of log gaps
+    gap_stats: Tensor  # (V, 2) sum and number of log gaps between batches
     near: Tensor  # (V, n) nodes in no order, NOBODY where there are fewer
     near_time: Tensor  # (V, n) int64
     near_kind: Tensor  # (V, n)

@@ -75,7 +75,7 @@ class Stream:
         mean = fitted.sum(0) / max(len(fitted), 1)
         components = torch.linalg.eigh((fitted - mean).T @ (fitted - mean)).eigenvectors.flip(1)[:, :TEXT_DIM]
         reduced = (items - mean) @ components * told.unsqueeze(1)
-        scale = reduced[told].norm(dim=1).mean().nan_to_num(1.0).clamp(min=1e-6)
+        scale = ((fitted - mean) @ components).norm(dim=1).mean().nan_to_num(1.0).clamp(min=1e-6)
         return torch.cat([torch.zeros(self.n_users, TEXT_DIM), reduced / scale])
 
 
