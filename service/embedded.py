@@ -25,6 +25,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
 from redis.retry import Retry
 
+from service.append_only import is_damaged, repair
 from service.data_folder import FolderLock, SocketFolder
 from service.errors import ConfigurationError
 
@@ -167,6 +168,10 @@ class _Server:
         """Waits while the server loads its files. Raises ConfigurationError if it ends, or stays silent."""
         if self._answers(_SILENCE_SECONDS):
             return
+        if self._repaired():
+            self._launch()
+            if self._answers(_SILENCE_SECONDS):
+                return
         lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
         raise ConfigurationError(f"the {self.name} server in {self._folder} does not start: {' | '.join(lines)}")
 
@@ -183,6 +188,14 @@ class _Server:
                 pass  # not listening yet
             time.sleep(_POLL_SECONDS)
         return False
+
+    def _repaired(self) -> bool:
+        """Whether a file that kept the server from starting could be cut: the state catches up, a log loses nothing."""
+        if self.alive() or not is_damaged(self.log_file):
+            return False
+        cut = repair(self._folder, zeros_only=self.name == "log")
+        log.warning("append_only_file_repaired", server=self.name, cut_bytes=cut)
+        return cut > 0
 
     def alive(self) -> bool:
         return self._child.poll() is None if self._child else self._orphan() is not None
@@ -208,6 +221,7 @@ class _Server:
         log.error("valkey_died", server=self.name, exit_code=code, log=str(self.log_file))
         self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
         try:
+            self._repaired()
             self._launch()
         except OSError:
             log.exception("valkey_not_started", server=self.name, retry_seconds=self._pause)

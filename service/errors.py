@@ -9,6 +9,7 @@ PeregrineError
 |- BackPressure          the log takes no more for now: too much waits to be applied, or a store is nearly full
 |- LogTrimmed            records that are needed are no longer in the log
 |- ArchiveDamaged        a file of the archive is missing, or is not what was written
+|- NoRoom                a second state does not fit into the memory beside the one that serves
 |- SnapshotFailed        the state's server made no durable copy of the state
 |- WriterConflict        this worker must stop
 |  |- LeaseHeld          another worker leads
@@ -64,6 +65,10 @@ class LogTrimmed(PeregrineError):
 
 class ArchiveDamaged(PeregrineError):
     """A file of the archive is missing, or is not what was written."""
+
+
+class NoRoom(PeregrineError):
+    """A second state does not fit into the memory beside the one that serves."""
 
 
 class SnapshotFailed(PeregrineError):

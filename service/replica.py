@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,12 +101,16 @@ class Replica:
             return False
         return True
 
-    async def run(self) -> None:
-        """Follows until it is cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow())
-            if self.clock == "wall":
-                tasks.create_task(self._advance())
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """Follows for the time of the block."""
+        parts = [self._follow()] if self.clock == "event" else [self._follow(), self._advance()]
+        tasks = [asyncio.create_task(part) for part in parts]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                await _end(task)
 
     async def _advance(self) -> None:
         """Keeps the index at the wall clock. What goes wrong in one second must not stop the following."""
@@ -202,3 +207,10 @@ class Replica:
 
 def _fill(index: ItemIndex, ids: Sequence[str], blobs: Sequence[bytes], position: Position, spec: ModelSpec) -> None:
     index.load(ids, unpack_items(blobs, spec), position)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancels until it is over: `asyncio.wait_for` of Python 3.11, which redis-py uses, may swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)

@@ -16,8 +16,19 @@ _numbers = count(1)
 
 
 def pytest_configure() -> None:
-    """A test run that is told to end ends like one that is interrupted: its servers go with it."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """A test run that is told to end ends like one that is interrupted: its servers go with it.
+
+    What it starts can be interrupted even if it runs in the background itself, where shells ignore SIGINT.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is marked long may take an hour; the others, the `timeout` of pyproject.toml."""
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.timeout(3_600))
 
 
 @pytest.fixture

@@ -121,6 +121,11 @@ local function inactive(active, least, generation)
   end
 end
 
+-- A lease that a clock set back has made long must not outlive its holder by hours. One who lives renews it in time.
+local function shorten(lease, longest)
+  if redis.call('PTTL', lease) > longest then redis.call('PEXPIRE', lease, longest) end
+end
+
 -- keys: lease, meta; of a generation also active. args: owner, milliseconds; of a generation also the least active one
 -- and its own number. Returns the new epoch.
 -- The clock keeps epochs apart even when the server lost the last second of its memory, and an epoch with it.
@@ -128,7 +133,10 @@ local function acquire(keys, args)
   local refusal = keys[3] and inactive(keys[3], args[3], args[4])
   if refusal then return refusal end
   local holder = redis.call('GET', keys[1])
-  if holder and holder ~= args[1] then return {err = 'LEASEHELD ' .. holder} end
+  if holder and holder ~= args[1] then
+    shorten(keys[1], 3 * tonumber(args[2]))
+    return {err = 'LEASEHELD ' .. holder}
+  end
   local last = tonumber(redis.call('HGET', keys[2], 'epoch') or '0')
   local epoch = math.max(last + 1, server_milliseconds())
   redis.call('SET', keys[1], args[1], 'PX', args[2])

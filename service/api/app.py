@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -62,12 +61,9 @@ def create_app(services: ApiServices) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: ApiServices = app.state.services
-    following = asyncio.create_task(services.replica.run())
-    try:
-        yield
-    finally:
-        services.draining = True
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
-        await services.close()
+    async with services.replica.following():
+        try:
+            yield
+        finally:
+            services.draining = True
+    await services.close()

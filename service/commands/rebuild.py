@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from service.commands import terminal
 from service.embedded import servers_of
-from service.errors import ConfigurationError, Fenced, LeaseHeld, PeregrineError
+from service.errors import ConfigurationError, Fenced, LeaseHeld, NoRoom, PeregrineError
 from service.event_path import Lease, Rebuild, check_log
 from service.logs import configure
 from service.settings import PREFIX, Settings, load_settings
@@ -38,6 +38,8 @@ def run(bundle: Path | None, data_dir: Path | None, as_json: bool) -> None:
         try:
             with terminal.interrupted_by_sigterm():
                 report = _rebuild(services, settings)
+        except NoRoom as exc:
+            raise Stopped(f"{exc}; the old state serves on") from exc
         except (KeyboardInterrupt, Fenced) as exc:
             raise Stopped(f"stopped ({exc or 'interrupted'}): the old state serves on; run it again") from exc
         except LeaseHeld as exc:

@@ -14,11 +14,12 @@ from threading import Event as Flag
 from model.process.temporal_model import TemporalModel
 from service.core.learned_items import LearnedItems
 from service.core.types import Position
-from service.errors import StoreUnavailable
+from service.errors import NoRoom, StoreFull, StoreUnavailable
 from service.event_path.catalogue import Catalogue
 from service.event_path.lease import Lease
 from service.event_path.patience import Patience
 from service.event_path.poison import apply_records
+from service.event_path.pressure import NEARLY_FULL
 from service.event_path.writer import Writer
 from service.ports import EventSource
 
@@ -52,7 +53,8 @@ class Rebuild:
     def run(self, batch_size: int, stop: Flag, tell: Progress, close_ticks: bool = False) -> bool:
         """True once the generation is active; False if told to `stop`. Sits out stores that are away for a while.
 
-        close_ticks: by the wall clock, too. Raises Fenced if somebody else takes over.
+        close_ticks: by the wall clock, too. Raises Fenced if somebody else takes over, NoRoom if there is less memory
+        than the active state takes, or it runs out.
         """
         patience, begun = Patience(stop), False
         with closing(self._writer):
@@ -68,12 +70,20 @@ class Rebuild:
                             return True
                     tell(self.offset, self._source.end())
                     patience.reset()
+                except StoreFull as exc:
+                    self._empty()  # rather than that the active state has no room, either
+                    raise NoRoom(f"there is no room for a second state: {exc}") from exc
                 except StoreUnavailable as exc:
                     patience.wait(exc)
         return False
 
-    def _begin(self) -> bool:
+    def _empty(self) -> None:
         self._lease.store.reset(self._lease.epoch, Position(log_id=self._source.log_id(), bundle=self._bundle))
+
+    def _begin(self) -> bool:
+        self._empty()
+        if (taken := self._lease.store.fullness()) > NEARLY_FULL / 2:
+            raise NoRoom(f"a second state needs about as much memory again, and {taken:.0%} is taken: raise maxmemory")
         self._erased = self._source.erased()
         self._writer.resume()
         return True

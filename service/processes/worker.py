@@ -18,7 +18,7 @@ from threading import Event as Flag
 import structlog
 
 from service.core.types import Position
-from service.errors import Fenced, LeaseHeld, StoreUnavailable
+from service.errors import Fenced, LeaseHeld, NoRoom, StoreUnavailable
 from service.event_path import (
     Catalogue,
     Lease,
@@ -38,6 +38,8 @@ log = structlog.get_logger("peregrine.worker")
 
 _LOOK_SECONDS = 0.2
 """Between two attempts of a standby to take the lease."""
+_ROOM_SECONDS = 30.0
+"""Between two attempts to make a state for which there is no room."""
 _TELL_SECONDS = 10.0
 """Between two lines on how far a rebuild is."""
 
@@ -67,6 +69,8 @@ class Worker:
                 patience.reset()
             except LeaseHeld as exc:
                 self._stand_by(str(exc))
+            except NoRoom as exc:
+                self._stand_by(str(exc), _ROOM_SECONDS)
             except Fenced as exc:
                 log.warning("fenced", reason=str(exc))
             except StoreUnavailable as exc:
@@ -98,12 +102,12 @@ class Worker:
             self._items, self._items_of = Catalogue(), store.generation
         return self._items
 
-    def _stand_by(self, reason: str) -> None:
+    def _stand_by(self, reason: str, seconds: float = _LOOK_SECONDS) -> None:
         """Says so once, and waits a little."""
         if self._waits_for != reason:
             log.info("standby", reason=reason, lease_seconds=self.settings.lease_seconds)
             self._waits_for = reason
-        self.stop.wait(_LOOK_SECONDS)
+        self.stop.wait(seconds)
 
     def _make_again(self, lease: Lease, before: Position) -> bool:
         """Another bundle: the state is made again, and takes the served one's place. False if told to stop."""

@@ -245,6 +245,36 @@ def test_a_server_that_cannot_start_says_why_and_leaves_no_process(tmp_path: Pat
     assert not (tmp_path / "log.pid").exists()  # a server removes it when it ends
 
 
+def damage(folder: Path, name: str, content: bytes) -> None:
+    [file] = (folder / name / "appendonlydir").glob("*.incr.aof")
+    with file.open("ab") as end:
+        end.write(content)
+
+
+def test_files_that_a_full_disk_left_with_zeros_are_repaired_and_nothing_of_the_log_is_lost(
+    tmp_path: Path, server_binary: Path | None
+) -> None:
+    with EmbeddedValkey(tmp_path, server_binary) as servers:
+        append(servers.log_url, b"first", b"second")
+    for name in ("log", "state"):
+        damage(tmp_path, name, bytes(5_000))
+    with EmbeddedValkey(tmp_path, server_binary) as servers:
+        assert payloads_of(servers.log_url) == [b"first", b"second"]
+        append(servers.log_url, b"third")
+        for pid in pids(tmp_path):
+            os.kill(pid, signal.SIGKILL)
+        damage(tmp_path, "log", bytes(5_000))  # a server that the supervisor starts again
+        assert eventually(lambda: payloads_of(servers.log_url)) == [b"first", b"second", b"third"]
+
+
+def test_a_log_is_not_cut_where_acknowledged_records_may_stand(tmp_path: Path, server_binary: Path | None) -> None:
+    with EmbeddedValkey(tmp_path, server_binary):
+        pass
+    damage(tmp_path, "log", bytes(5_000) + b"*1\r\n$4\r\nPING\r\n")
+    with pytest.raises(ConfigurationError, match=r"log server .* does not start: .*Bad file format"):
+        EmbeddedValkey(tmp_path, server_binary).__enter__()
+
+
 def test_a_folder_that_cannot_be_written_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="cannot be written"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +12,14 @@ from typing import Any
 import pytest
 import redis
 
-from service.adapters.keys import RESETTING
+from service.adapters.keys import RESETTING, StateKeys
 from service.adapters.redis_clients import Server, check_server
 from service.adapters.redis_feed import RedisItemFeed
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
 from service.adapters.redis_state import RedisStateReader, RedisStateStore
 from service.core.types import Append, Appended, Position
 from service.embedded import EmbeddedValkey
-from service.errors import ConfigurationError, Fenced, StoreUnavailable
+from service.errors import ConfigurationError, Fenced, LeaseHeld, StoreUnavailable
 from service.ports import FeedLost
 from tests.contract.commits import commit_of, feed_entry
 from tests.contract.conftest import TIMEOUT, dump_of
@@ -52,6 +53,28 @@ async def test_functions_that_the_server_lost_are_loaded_again(
         raw_state.function_flush()
         with pytest.raises(Fenced):
             store.commit(commit_of(epoch, 0, 1))
+
+
+async def test_a_lease_that_a_clock_set_back_made_long_does_not_outlive_its_holder(
+    valkey: EmbeddedValkey, prefix: str, raw_state: Any
+) -> None:
+    with store_at(valkey.state_url, prefix) as store:
+        store.acquire("leader", 10_000)
+        raw_state.pexpire(StateKeys(prefix).lease, 3_600_000)
+        for _ in range(2):  # the second attempt does not make it long again
+            with pytest.raises(LeaseHeld):
+                store.acquire("standby", 400)
+        store.renew("leader", 10_000)  # one who lives keeps it
+        with pytest.raises(LeaseHeld):
+            store.acquire("standby", 400)
+        deadline = time.monotonic() + 10.0
+        while True:
+            try:
+                store.acquire("standby", 400)
+                break
+            except LeaseHeld:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
 
 
 async def test_many_clients_may_load_the_functions_at_once(valkey: EmbeddedValkey, prefix: str, raw_log: Any) -> None:

@@ -6,9 +6,9 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from service.processes.all_in_one import Stack
 from service.settings import load_settings
 from tests.e2e.conftest import Start
 from tests.e2e.test_kills import assert_same, kill, post_all, state_of
+from tests.spawned import spawned
 
 DEADLINE = 60.0
 
@@ -109,17 +110,12 @@ def stores(valkey: EmbeddedValkey, prefix: str) -> dict[str, str]:
     return {"log_url": valkey.log_url, "state_url": valkey.state_url, "prefix": prefix}
 
 
-def keeper_process(stores: dict[str, str], folder: Path, *command: str) -> subprocess.Popen[str]:
+def keeper_process(
+    stores: dict[str, str], folder: Path, *command: str
+) -> AbstractContextManager[subprocess.Popen[str]]:
     values = stores | {"archive_url": str(folder), "lease_seconds": "1", "keeper_seconds": "0.1"}
     environment = os.environ | {f"PEREGRINE_{name.upper()}": value for name, value in values.items()}
-    return subprocess.Popen(
-        [sys.executable, "-m", *command],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return spawned("-m", *command, env=environment)
 
 
 def append(stores: dict[str, Any], payloads: Sequence[bytes]) -> None:

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from service.processes.all_in_one import Stack
 from service.settings import load_settings
 from service.wiring import build_worker
 from tests.e2e.conftest import Start
+from tests.spawned import spawned
 
 BATCH = 40
 DEADLINE = 20.0
@@ -93,10 +93,8 @@ def test_stores_killed_in_mid_flight_lose_nothing(tmp_path: Path, bundle: Path, 
 def test_a_folder_left_by_a_killed_run_is_continued(tmp_path: Path, bundle: Path, dataset: Dataset) -> None:
     half = len(dataset) // 2
     environment = os.environ | {"PEREGRINE_CLOCK": "event", "PEREGRINE_LEASE_SECONDS": "1"}
-    command = [sys.executable, "-m", "service.cli", "up", "--data-dir", str(tmp_path), "--bundle", str(bundle)]
-    with subprocess.Popen(
-        [*command, "--port", "0"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as up:
+    command = ("-m", "service.cli", "up", "--data-dir", str(tmp_path), "--bundle", str(bundle), "--port", "0")
+    with spawned(*command, env=environment) as up:
         assert up.stdout is not None
         found = re.search(r"http://127\.0\.0\.1:(\d+)", up.stdout.readline())
         assert found
@@ -119,8 +117,8 @@ def test_a_folder_left_by_a_killed_run_is_continued(tmp_path: Path, bundle: Path
 
 def test_no_process_outlives_a_killed_supervisor(tmp_path: Path, bundle: Path) -> None:
     """Worker and API stop by themselves: an orphan would keep the port and the lease."""
-    command = [sys.executable, "-m", "service.cli", "up", "--data-dir", str(tmp_path), "--bundle", str(bundle)]
-    with subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
+    command = ("-m", "service.cli", "up", "--data-dir", str(tmp_path), "--bundle", str(bundle), "--port", "0")
+    with spawned(*command) as up:
         assert up.stdout is not None
         up.stdout.readline()
         children = [pid for pid in children_of(up.pid) if "service.processes.child" in command_of(pid)]

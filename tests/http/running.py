@@ -36,30 +36,38 @@ class Running:
         self.port: int = self._listener.getsockname()[1]
         self.services = build_api(settings, bundle)
         self._server = make_server(self.services)
-        self._threads = [threading.Thread(target=self._server.run, args=([self._listener],))]
+        self._threads = [threading.Thread(target=self._server.run, args=([self._listener],), daemon=True)]
         self.worker = Worker(build_worker(settings, bundle), settings) if worker else None
         if self.worker:
-            self._threads.append(threading.Thread(target=self.worker.run))
+            self._threads.append(threading.Thread(target=self.worker.run, daemon=True))
         self._ready = ready
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=DEADLINE)
 
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
-        if self._ready:
-            self.until_ready()
+        try:
+            if self._ready:
+                self.until_ready()
+        except BaseException:
+            self._stop()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         self.http.close()
         self._server.should_exit = True
         if self.worker:
             self.worker.stop.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(3 * DEADLINE)
         self._listener.close()
+        assert not [thread for thread in self._threads if thread.is_alive()], "a thread of the service does not end"
 
     def until_ready(self) -> None:
         deadline = time.monotonic() + DEADLINE

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,23 +15,14 @@ import httpx
 
 from service.embedded import EmbeddedValkey
 from tests.http.running import DEADLINE, event
+from tests.spawned import spawned
 
 
 @contextmanager
 def process(**settings: str) -> Iterator[subprocess.Popen[str]]:
     values = {f"PEREGRINE_{name.upper()}": value for name, value in ({"log_format": "json"} | settings).items()}
-    started = subprocess.Popen(
-        [sys.executable, "-m", "service.processes.child", "api"],
-        env=os.environ | values,
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with started:
-        try:
-            yield started
-        finally:
-            started.kill()
+    with spawned("-m", "service.processes.child", "api", env=os.environ | values) as started:
+        yield started
 
 
 def until(started: subprocess.Popen[str], pattern: str) -> re.Match[str]:

@@ -14,7 +14,7 @@ from service.adapters.in_memory import InMemoryEventSource, InMemoryGenerations,
 from service.adapters.in_memory_archive import InMemoryArchive, InMemoryArchiveStore, InMemoryLogKeeper
 from service.core.blobs import unpack_items, unpack_users
 from service.core.types import Commit, Position
-from service.errors import Fenced, LeaseHeld, LogTrimmed, StoreUnavailable
+from service.errors import Fenced, LeaseHeld, LogTrimmed, NoRoom, StoreFull, StoreUnavailable
 from service.event_path import ArchivedSource, Lease, Rebuild, accept, apply_records, tidy
 from service.event_path.rebuild import Progress
 from tests.paths.test_event_path import Row, events_of, rows_of
@@ -182,6 +182,39 @@ def test_a_store_that_is_away_for_a_while_does_no_harm(monkeypatch: pytest.Monke
     assert rebuild(world, batch_size=2, store=Shaky(made._state, world.generations))
     assert calls > 30
     assert_same_state(world.generations.active, world.state)
+
+
+def test_a_state_that_would_not_fit_beside_the_other_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.post(ROWS)
+    store = world.generations.next()
+    monkeypatch.setattr(store, "fullness", lambda: 0.6)
+    with pytest.raises(NoRoom, match="60% is taken"):
+        rebuild(world, store=store)
+    assert world.generations.active is world.state
+    monkeypatch.setattr(store, "fullness", lambda: 0.4)
+    assert rebuild(world, store=store)
+
+
+def test_a_rebuild_that_fills_the_memory_makes_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.post(ROWS)
+    store = world.generations.next()
+    commit, commits = store.commit, []
+
+    def into_little(made: Commit) -> None:
+        if len(commits) == 3:
+            raise StoreFull("OOM")
+        commit(made)
+        commits.append(made)
+
+    monkeypatch.setattr(store, "commit", into_little)
+    with pytest.raises(NoRoom, match="OOM"):
+        rebuild(world, store=store)
+    assert len(commits) == 3
+    assert store.position().offset == 0
+    assert store.item_ids(0, 10) == []
+    assert world.generations.active is world.state
 
 
 def test_the_first_generation_of_an_empty_deployment_can_be_replaced() -> None:

@@ -194,6 +194,22 @@ def test_a_worker_started_with_another_bundle_makes_the_state_again_even_if_nobo
     assert_same_state(deployment.generations.active, deployment.first)
 
 
+def test_a_worker_whose_state_would_not_fit_waits_until_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "_ROOM_SECONDS", 0.01)
+    deployment, taken = Deployment(), [0.6]
+    deployment.post(ROWS)
+    with running(deployment.worker("old")):
+        until(deployment.applied)
+    monkeypatch.setattr(InMemoryStateStore, "fullness", lambda _: taken[0])
+    worker = deployment.worker("new")
+    with running(worker):
+        until(lambda: "60% is taken" in worker._waits_for)
+        assert deployment.generations.active is deployment.first
+        taken[0] = 0.1
+        until(lambda: deployment.generations.active.position.bundle == "new")
+    assert_same_state(deployment.generations.active, deployment.first)
+
+
 def test_a_state_in_which_nothing_happened_is_taken_over_in_place() -> None:
     deployment = Deployment()
     for bundle in ("none", "first"):

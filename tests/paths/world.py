@@ -78,12 +78,8 @@ class World:
     async def replica(self, clock: Literal["wall", "event"] = "event", bundle: str = BUNDLE) -> AsyncIterator[Replica]:
         """A replica that follows for the time of the block; it may not be ready yet."""
         replica = Replica(self.active, lambda: ExactIndex(self.model), self.model.spec, bundle, clock)
-        following = asyncio.create_task(replica.run())
-        try:
+        async with replica.following():
             yield replica
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
 
     @asynccontextmanager
     async def serving(self, has_bundle: bool = True, bundle: str = BUNDLE) -> AsyncIterator[Serving]:
