@@ -10,7 +10,7 @@ discover  first-time pairs only; ranked among the candidates that this user has 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from model.data.dataset import BoolArray, Dataset, Int32Array, Int64Array
 from model.data.split import SCORED_ROWS, split
 from model.history import History
 from model.metrics import Judged, Metrics, Report, Score, popularity_percentile, ranks, strata, top_items
+from model.windows import windows
 
 Task = Literal["next", "discover"]
 Candidates = Literal["available", "paper", "catalogue"]
@@ -27,6 +28,7 @@ Progress = Callable[[int], None]
 TASKS: tuple[Task, ...] = ("next", "discover")
 WARM_CHUNK = 20_000  # events
 SCORE_CELLS = 2**22  # users x items scored at once, 16 MB of float32
+ASKED = 256  # users whose answers are put off at once
 RANK_CELLS = 2**17  # events x items ranked at once; what fits a processor's cache goes twice as fast
 
 
@@ -43,6 +45,22 @@ class Scorer(Protocol):
 
     def score(self, users: Int64Array, at: Int64Array, /) -> Score:
         """(B, N) finite scores of every item for B users, each at its own moment [s]. Writes nothing."""
+        ...
+
+
+@runtime_checkable
+class PuttingOff(Scorer, Protocol):
+    """A scorer that can answer many questions at once, though the stream moves on between them.
+
+    A question keeps what its answer depends on as it is then, and that alone: no later event changes it.
+    """
+
+    def ask(self, users: Int64Array, at: Int64Array, /) -> None:
+        """Notes the question that `score` would answer."""
+        ...
+
+    def answers(self) -> Score:
+        """(R, N) scores for all users asked about since the last answers, in that order; at least one."""
         ...
 
 
@@ -112,11 +130,12 @@ def evaluate(
     every = every or default_every(start, stop)
     referee = Referee(dataset, start, tasks, candidates)
     several = bool(getattr(scorer, "reads_alone", False))
-    for window in _windows(dataset, start, stop, every, several):
+    for window in windows(dataset, timestamps(dataset, start, stop), every, several):
         referee.judge(scorer, window.first, window.rows)
         scorer.apply(dataset.subset(slice(window.start, window.stop)))
         if progress:
             progress(window.stop - window.start)
+    referee.hear(scorer)
     return Evaluation(dataset.name, start, stop, every, candidates, referee.metrics)
 
 
@@ -135,6 +154,8 @@ class Referee:
         self._batch = max(1, SCORE_CELLS // dataset.n_items)
         self._piece = max(1, RANK_CELLS // dataset.n_items)
         self._metrics = Metrics(popularity_percentile(self._history.counts(start)))
+        self._asked: list[_Asked] = []
+        self._n_asked = 0
         self._waiting: list[_Scored] = []
         self._n_waiting = 0
 
@@ -145,16 +166,42 @@ class Referee:
         return self._metrics
 
     def judge(self, scorer: Scorer, first: int | Int64Array, rows: Int64Array) -> None:
-        """Scores `rows` (R,) of the timestamps that begin with the rows `first`, one or (R,); one timestamp a user."""
+        """Scores `rows` (R,) of the timestamps that begin with the rows `first`, one or (R,); one timestamp a user.
+
+        What is put off is scored at the latest when `hear` is called.
+        """
         first = np.broadcast_to(first, rows.shape)
         for part in range(0, len(rows), self._batch):
             here, begin = rows[part : part + self._batch], first[part : part + self._batch]
             users = self._dataset.user[here].astype(np.int64)
             users, any_row, place = np.unique(users, return_index=True, return_inverse=True)
-            scores = scorer.score(users, self._dataset.timestamp[begin[any_row]])
-            for piece in range(0, len(here), self._piece):
-                which = slice(piece, piece + self._piece)
-                self._wait(_Scored(here[which], begin[which], scores[place[which]]))
+            at, asked = self._dataset.timestamp[begin[any_row]], _Asked(here, begin, place, len(users))
+            if isinstance(scorer, PuttingOff):
+                scorer.ask(users, at)
+                self._put_off(scorer, asked)
+            else:
+                self._scored(asked, scorer.score(users, at))
+
+    def _put_off(self, scorer: PuttingOff, asked: "_Asked") -> None:
+        self._asked.append(asked)
+        self._n_asked += asked.users
+        if self._n_asked >= min(ASKED, self._batch):
+            self.hear(scorer)
+
+    def hear(self, scorer: Scorer) -> None:
+        """Takes the answers that were put off."""
+        if not self._asked or not isinstance(scorer, PuttingOff):
+            return
+        scores, first = scorer.answers(), 0
+        for asked in self._asked:
+            self._scored(asked, scores[first : first + asked.users])
+            first += asked.users
+        self._asked, self._n_asked = [], 0
+
+    def _scored(self, asked: "_Asked", scores: Score) -> None:
+        for piece in range(0, len(asked.rows), self._piece):
+            which = slice(piece, piece + self._piece)
+            self._wait(_Scored(asked.rows[which], asked.first[which], scores[asked.place[which]]))
 
     def _wait(self, scored: "_Scored") -> None:
         self._waiting.append(scored)
@@ -198,6 +245,16 @@ class Referee:
 
 
 @dataclass(frozen=True)
+class _Asked:
+    """Rows (B,) whose timestamps begin with the rows `first` (B,), and the place (B,) of each among the users asked."""
+
+    rows: Int64Array
+    first: Int64Array
+    place: Int64Array
+    users: int
+
+
+@dataclass(frozen=True)
 class _Scored:
     """Scores (B, N) of rows (B,) whose timestamps begin with the rows `first` (B,)."""
 
@@ -220,34 +277,6 @@ def timestamps(dataset: Dataset, start: int, stop: int) -> Iterator[tuple[int, i
     """(first row, end) of each timestamp in rows [start, stop)."""
     changes = np.flatnonzero(np.diff(dataset.timestamp[start:stop])) + start + 1
     return pairwise([start, *changes.tolist(), stop])
-
-
-@dataclass(frozen=True)
-class _Window:
-    """Consecutive timestamps, rows [start, stop), and their scored rows (R,) with the first rows (R,) of their
-    timestamps. No scored user has an earlier event in it."""
-
-    start: int
-    stop: int
-    first: Int64Array
-    rows: Int64Array
-
-
-def _windows(dataset: Dataset, start: int, stop: int, every: int, several: bool) -> Iterator[_Window]:
-    """The part cut into windows: single timestamps, or as many as may be read at once."""
-    seen: set[int] = set()
-    firsts: list[Int64Array] = []
-    rows: list[Int64Array] = []
-    begin = start
-    for first, end in timestamps(dataset, start, stop):
-        here = np.arange(-(-first // every) * every, end, every)
-        if first > begin and (not several or not seen.isdisjoint(dataset.user[here].tolist())):
-            yield _Window(begin, first, np.concatenate(firsts), np.concatenate(rows))
-            begin, seen, firsts, rows = first, set(), [], []
-        seen.update(dataset.user[first:end].tolist())
-        firsts.append(np.full(len(here), first))
-        rows.append(here)
-    yield _Window(begin, stop, np.concatenate(firsts), np.concatenate(rows))
 
 
 def _check_bounds(dataset: Dataset, start: int, stop: int) -> None:

@@ -31,10 +31,11 @@ class Batch:
 
     @classmethod
     def join(cls, parts: Sequence[Batch]) -> Batch:
-        """One after the other."""
-        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+        """One after the other; of none an empty one."""
+        none = torch.zeros(0, dtype=torch.int64)
+        return cls(*(torch.cat([none, *(getattr(part, field.name) for part in parts)]) for field in fields(cls)))
 
-    def take(self, rows: slice) -> Batch:
+    def take(self, rows: slice | Tensor) -> Batch:
         return Batch(self.user[rows], self.item[rows], self.time[rows], self.kind[rows])
 
     def moments(self) -> tuple[Tensor, Tensor, Tensor]:

@@ -101,14 +101,15 @@ class TemporalNetwork(nn.Module):
         """The state before the stream, which begins at `start` [s]."""
         return GraphState.empty(len(self._told), dim, neighbours, start, self._told.shape[1])
 
-    def embed_users(self, state: GraphState, users: Tensor, at: Tensor) -> Tensor:
-        """h (B, d') of user nodes, each at its own time [s]."""
-        h: Tensor = self.user_head(Read(self, state, users, at, self.depth[0]))
+    def embed_users(self, state: GraphState, users: Tensor, at: Tensor, around: GraphState | None = None) -> Tensor:
+        """h (B, d') of user nodes, each at its own time [s]. around: the state that all nodes but the user itself are
+        seen in, `state` if not given."""
+        h: Tensor = self.user_head(Read(self, state, around or state, users, at, self.depth[0]))
         return h
 
     def embed_items(self, state: GraphState, items: Tensor, at: Tensor) -> Tensor:
         """v (B, d') of item nodes."""
-        v: Tensor = self.item_head(Read(self, state, items, at, self.depth[1]))
+        v: Tensor = self.item_head(Read(self, state, state, items, at, self.depth[1]))
         return v
 
     def embed(
@@ -125,14 +126,16 @@ class TemporalNetwork(nn.Module):
         stepped = self.updater(self.message(state, nodes), state.carried[nodes], nodes < self.n_users)
         return torch.where((state.other[nodes] != NOBODY).unsqueeze(1), stepped, state.memory[nodes])
 
-    def layer(self, state: GraphState, nodes: Tensor, at: Tensor, depth: int, memory: Tensor) -> Tensor:
-        """z of `depth` layers from the nodes' own memory (B, d); that of neighbours stands as stored. -> (B, d)"""
+    def layer(
+        self, state: GraphState, around: GraphState, nodes: Tensor, at: Tensor, depth: int, memory: Tensor
+    ) -> Tensor:
+        """z of `depth` layers from the nodes' own memory (B, d); that of neighbours stands as stored in `around`."""
         if depth == 0:
             return self.static.beside(memory, nodes)
-        own = self.layer(state, nodes, at, depth - 1, memory)
+        own = self.layer(state, around, nodes, at, depth - 1, memory)
 
         def values(near: Tensor, then: Tensor) -> Tensor:
-            return self.layer(state, near, then, depth - 1, state.memory.index_select(0, near))
+            return self.layer(around, around, near, then, depth - 1, around.memory.index_select(0, near))
 
         return attend(self.layers[depth - 1], state, nodes, at, own, values)
 
@@ -150,8 +153,11 @@ class TemporalNetwork(nn.Module):
 class Read:
     """What a head may look at, of B nodes each at its own time; made when it is asked for."""
 
-    def __init__(self, network: TemporalNetwork, state: GraphState, nodes: Tensor, at: Tensor, depth: int) -> None:
-        self._network, self.state, self.nodes, self._at, self._depth = network, state, nodes, at, depth
+    def __init__(
+        self, network: TemporalNetwork, state: GraphState, around: GraphState, nodes: Tensor, at: Tensor, depth: int
+    ) -> None:
+        self._network, self.state, self._around = network, state, around
+        self.nodes, self._at, self._depth = nodes, at, depth
 
     @cached_property
     def memory(self) -> Tensor:
@@ -163,7 +169,7 @@ class Read:
     @cached_property
     def embedding(self) -> Tensor:
         """z (B, d)."""
-        return self._network.layer(self.state, self.nodes, self._at, self._depth, self.memory)
+        return self._network.layer(self.state, self._around, self.nodes, self._at, self._depth, self.memory)
 
     @property
     def static(self) -> Tensor:
@@ -180,7 +186,7 @@ class Read:
         """Memory and static half (B, d) of the other node of the last event, zeros before there is one."""
         other = self.state.other[self.nodes]
         there, node = (other != NOBODY).unsqueeze(1), other.clamp(min=0)
-        return there * self.state.memory[node], there * self._network.static(node)
+        return there * self._around.memory[node], there * self._network.static(node)
 
 
 def memory(_network: TemporalNetwork, state: GraphState, batch: Batch) -> Tensor:

@@ -62,6 +62,9 @@ class GraphState:
             told=torch.zeros(nodes, told),
         )
 
+    def copy(self) -> GraphState:
+        return GraphState(*(getattr(self, field.name).clone() for field in fields(self)))
+
     def rows(self, nodes: Tensor) -> list[Tensor]:
         """Copies of the rows of some nodes, for `put`."""
         return [getattr(self, field.name)[nodes] for field in fields(self)]

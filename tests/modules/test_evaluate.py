@@ -6,7 +6,7 @@ import pytest
 import model.evaluate
 from model.baselines import Popularity
 from model.data import Dataset, scored_rows, split
-from model.evaluate import Candidates, Evaluation, default_every, evaluate, warm
+from model.evaluate import Candidates, Evaluation, Scorer, default_every, evaluate, warm
 from tests.modules.scorers import Make, each_scorer, run
 from tests.modules.streams import random_stream, stream
 
@@ -158,3 +158,21 @@ def test_reading_several_timestamps_at_once_changes_nothing_where_users_stand_al
         np.testing.assert_array_equal(found.judged(task).rank, expected.judged(task).rank)
         np.testing.assert_array_equal(found.judged(task).row, expected.judged(task).row)
     assert together.calls < apart.calls / 2
+
+
+class Direct:
+    """A scorer that answers at once."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.apply, self.score = scorer.apply, scorer.score
+
+
+@each_scorer
+@pytest.mark.parametrize("every", [1, 4])
+def test_answers_that_are_put_off_are_those_given_at_once(make: Make, every: int) -> None:
+    data = random_stream(10, 1_100, 30, 20, per_timestamp=3)
+    start = split(data).test.start
+    later, once = run(make(data), data, start, every).metrics, run(Direct(make(data)), data, start, every).metrics
+    for task in once.tasks():
+        np.testing.assert_array_equal(later.judged(task).row, once.judged(task).row)
+        np.testing.assert_array_equal(later.judged(task).rank, once.judged(task).rank)
