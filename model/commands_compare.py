@@ -22,10 +22,10 @@ import torch
 from rich.console import Console
 
 from model.commands_evaluate import PREPARED
+from model.compare import lineup
 from model.compare.candidate import VALIDATION_ROWS, Candidate, Stage
 from model.compare.errors import FolderTakenError
 from model.compare.files import read_json, write_json
-from model.compare.lineup import ABLATED, LINEUP, choose
 from model.compare.plots import draw
 from model.compare.report import Standing, standings, write_results
 from model.compare.run import Run, run
@@ -60,7 +60,7 @@ def compare(
     """
     torch.set_num_threads(1)
     console = Console(stderr=True, highlight=False)
-    candidates = choose(names, ablations)
+    candidates = lineup.choose(names, ablations)
     console.print(f"reading {source}", markup=False)
     dataset = prepare(load(source))
     part = split(dataset).test
@@ -94,7 +94,7 @@ class _Report:
     statements: Sequence[str]
 
     def found(self) -> Sequence[Standing]:
-        return standings(self.out, [*LINEUP, *ABLATED], self.seeds)
+        return standings(self.out, [*lineup.LINEUP, *lineup.ABLATED], self.seeds)
 
     @property
     def _title(self) -> str:

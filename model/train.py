@@ -8,6 +8,7 @@ The test part is never read. A run goes on after its last finished epoch, to the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -38,11 +39,16 @@ LOSSES_AN_EPOCH = 50
 """Loss lines that an epoch leaves in metrics.jsonl."""
 
 
-def train(dataset: Dataset, config: TrainingConfig, folder: RunFolder, console: Console) -> TorchModel:
-    """Trains on a prepared `dataset`; `folder` was started with `config` and may hold finished epochs."""
+def train(
+    dataset: Dataset, config: TrainingConfig, folder: RunFolder, console: Console, budget: float | None = None
+) -> TorchModel:
+    """Trains on a prepared `dataset`; `folder` was started with `config` and may hold finished epochs.
+
+    budget: seconds of the choice of an epoch on validation; when they are spent no other epoch is begun.
+    """
     torch.set_num_threads(config.threads)
     run = _Run(dataset, config, folder, console)
-    run.select()
+    run.select(budget)
     if config.refit:
         run.refit()
     draw_curves(folder.records(), folder.path / CURVES)
@@ -63,6 +69,10 @@ class _Progress:
     epoch: int = 0
     best_epoch: int = 0
     best_figure: float = -1.0
+    seconds: float = 0.0
+    """Of the epochs of `select`, with validation."""
+    lines: int = 0
+    """Of metrics.jsonl; what follows is of an epoch that was cut off."""
     trainer: dict[str, Any] = field(default_factory=dict)
 
 
@@ -73,14 +83,18 @@ class _Run:
         self._spec = _spec(dataset.subset(self._parts.train), config, console)
         self._text = item_texts(dataset, self._spec.embedder, self._spec.text_dim)
         self._at = _Progress(**(folder.checkpoint() or {}))
+        folder.cut(self._at.lines)
 
-    def select(self) -> None:
+    def select(self, budget: float | None) -> None:
         """Epochs on the training part until validation stops getting better; leaves the best one's weights."""
         at, config = self._at, self._config
         if at.stage != "select":
             return
         trainer = self._trainer(self._parts.train)
         while at.epoch < config.epochs and at.epoch - at.best_epoch < config.patience:
+            if budget is not None and at.epoch and at.seconds >= budget:
+                break
+            began = time.monotonic()
             record = self._epoch(trainer)
             report = self._validate(trainer.model)
             figure = selection_figure(report)
@@ -89,6 +103,7 @@ class _Run:
                 save_weights(trainer.model, self._folder.path)
                 self._folder.save_metrics({"dataset": self._dataset.name, "epochs": at.epoch, "validation": report})
             self._folder.log(record | {"validation": report})
+            at.seconds += time.monotonic() - began
             self._keep(trainer)
             self._tell(report)
 
@@ -131,7 +146,7 @@ class _Run:
         return done.report()
 
     def _keep(self, trainer: Trainer) -> None:
-        self._at.trainer = trainer.state()
+        self._at.trainer, self._at.lines = trainer.state(), len(self._folder.records())
         self._folder.save_checkpoint(asdict(self._at))
         draw_curves(self._folder.records(), self._folder.path / CURVES)
 

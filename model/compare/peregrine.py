@@ -28,7 +28,7 @@ from model.weights import load_model
 class Pipeline:
     """One composition of the pipeline. changes: to the fields of the default TrainingConfig.
 
-    It has no search but for the number of epochs; `TrainingConfig.epochs` bounds it, a budget does not.
+    It has no search but for the number of epochs; `TrainingConfig.epochs` and the budget bound it.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Pipeline:
                 shutil.rmtree(folder.path, ignore_errors=True)
                 config = replace(TrainingConfig(), **self.changes, seed=seed, scored_rows=VALIDATION_ROWS)
                 folder.start(stage.source, config)
-            train(stage.dataset, folder.settings()[1], folder, stage.console)
+            train(stage.dataset, folder.settings()[1], folder, stage.console, stage.budget)
             write_json(done, {"run": folder.path.name})
         model = load_model(folder.path)
         text = item_texts(stage.dataset, model.spec.embedder, model.spec.text_dim)

@@ -52,8 +52,8 @@ class StaticAndDynamic(nn.Module):
     def __init__(self, dim: int, dynamic: nn.Module) -> None:
         super().__init__()
         self.dynamic, self.join = dynamic, nn.Linear(2 * dim, dim)
-        with torch.no_grad():  # at first the sum of both
-            self.join.weight.copy_(torch.eye(dim).repeat(1, 2) + 0.1 * self.join.weight)
+        with torch.no_grad():  # at first the sum of both, small enough that products of normalised ones are about 1
+            self.join.weight.copy_((torch.eye(dim).repeat(1, 2) + 0.1 * self.join.weight) * dim**-0.25)
 
     def forward(self, read: Read) -> Tensor:
         v: Tensor = self.join(torch.cat([read.static, self.dynamic(read)], dim=1))

@@ -17,8 +17,8 @@ def draw_curves(records: Sequence[dict[str, Any]], path: Path) -> None:
         steps = [r for r in records if r["kind"] == "loss" and r["stage"] == stage]
         for task in ("next", "discover"):
             losses.plot([r["epoch"] + r["part"] for r in steps], [r[task] for r in steps], label=f"{task}, {stage}")
-    epochs = [r for r in records if r["kind"] == "epoch" and "validation" in r]
     for task in ("next", "discover"):
+        epochs = [r for r in records if r["kind"] == "epoch" and task in r.get("validation", {})]
         for name in ("ndcg@10", "recall@20"):
             values = [r["validation"][task]["all"][name] for r in epochs]
             figures.plot([r["epoch"] for r in epochs], values, marker="o", label=f"{task} {name}")

@@ -67,6 +67,12 @@ class RunFolder:
             return []
         return [json.loads(line) for line in (self.path / LINES).read_text(encoding="utf-8").splitlines()]
 
+    def cut(self, lines: int) -> None:
+        """Leaves the first `lines` lines of metrics.jsonl."""
+        if (self.path / LINES).exists():
+            kept = (self.path / LINES).read_text(encoding="utf-8").splitlines(keepends=True)[:lines]
+            self._replace(LINES, "".join(kept))
+
     def save_metrics(self, metrics: dict[str, Any]) -> None:
         self._write(METRICS, metrics)
 
@@ -85,4 +91,8 @@ class RunFolder:
         (self.path / CHECKPOINT).unlink(missing_ok=True)
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        (self.path / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        self._replace(name, json.dumps(content, indent=2) + "\n")
+
+    def _replace(self, name: str, text: str) -> None:
+        (self.path / (name + ".new")).write_text(text, encoding="utf-8")
+        os.replace(self.path / (name + ".new"), self.path / name)

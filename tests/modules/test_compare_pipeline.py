@@ -24,8 +24,8 @@ SMALL = Pipeline("small", {"dim": 8, "time_dim": 4, "neighbours": 4, "epochs": 1
 DATA = random_stream(0, 400, 8, 60)
 
 
-def stage(folder: Path) -> Stage:
-    return Stage(DATA, "nowhere", folder, None, Console(quiet=True))
+def stage(folder: Path, budget: float | None = None) -> Stage:
+    return Stage(DATA, "nowhere", folder, budget, Console(quiet=True))
 
 
 def after_all_events(scorer: Scorer, dataset: Dataset) -> np.ndarray:
@@ -51,6 +51,12 @@ def test_a_trained_seed_is_not_trained_again_and_one_cut_short_is(tmp_path: Path
     again = SMALL.train(stage(tmp_path), 0)
     assert (tmp_path / "seed-0" / LINES).read_bytes() == lines
     np.testing.assert_array_equal(after_all_events(first.scorer(), DATA), after_all_events(again.scorer(), DATA))
+
+
+def test_a_spent_budget_leaves_one_epoch(tmp_path: Path) -> None:
+    longer = Pipeline("longer", {**SMALL.changes, "epochs": 3, "patience": 3})
+    assert len(longer.train(stage(tmp_path / "free"), 0).chosen.curve) == 3
+    assert len(longer.train(stage(tmp_path / "spent", budget=0.0), 0).chosen.curve) == 1
 
 
 def test_the_default_is_chosen_on_the_rows_that_everybody_is_chosen_on() -> None:

@@ -125,7 +125,7 @@ class StoppedError(Exception):
 
 
 @pytest.mark.parametrize("stop_after", [1, 2])
-def test_a_stopped_run_goes_on_to_the_same_weights(
+def test_a_stopped_run_goes_on_to_the_same_weights_and_lines(
     finished: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:
     folder = RunFolder(tmp_path / "stopped")
@@ -133,9 +133,9 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     finish_epoch, done = Trainer.epoch, iter(range(100))
 
     def stopping(trainer: Trainer, on_step: object) -> None:
+        finish_epoch(trainer, on_step)  # type: ignore[arg-type]
         if next(done) == stop_after:
             raise StoppedError
-        finish_epoch(trainer, on_step)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "epoch", stopping)
@@ -144,6 +144,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     train(two_camps(400), folder.settings()[1], folder, quiet())
     resumed = weights_of(folder)
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in weights_of(finished).items())
+    lines = [[{**record, "events_per_second": 0} for record in run.records()] for run in (finished, folder)]
+    assert lines[0] == lines[1]
 
 
 def test_a_run_is_not_started_over_another(finished: RunFolder) -> None:
@@ -153,6 +155,13 @@ def test_a_run_is_not_started_over_another(finished: RunFolder) -> None:
 
 def test_curves_can_be_drawn_before_the_first_validation(tmp_path: Path) -> None:
     draw_curves([], tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 1_000
+
+
+def test_curves_can_be_drawn_where_validation_has_no_first_time_pair(tmp_path: Path) -> None:
+    epoch = {"kind": "epoch", "stage": "select", "epoch": 1}
+    report = {"next": {"all": {"ndcg@10": 0.1, "recall@20": 0.2}}}
+    draw_curves([epoch | {"validation": report}], tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 1_000
 
 
