@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +12,12 @@ from typer.testing import CliRunner, Result
 
 from model.baselines import Popularity
 from model.baselines.baseline import Entry, Job, Round
-from model.baselines.gru4rec import gru4rec
 from model.cli import app
 from model.compare import lineup
-from model.compare.peregrine import Pipeline
-from model.compare.report import RESULTS
 from model.compare.searched import Searched
 from model.data import Dataset, load, prepare, split
 from model.evaluate import evaluate, warm
 from model.metrics import load_judged
-from model.training.progress import ProgressBar
 from tests.modules.streams import random_stream
 
 CHEAP = "popularity,own-frequency,item-knn"
@@ -43,31 +38,6 @@ def run(data: Path, out: Path, *arguments: object) -> Result:
     """With one setting of each search and one seed, unless `arguments` say otherwise."""
     fixed = ["compare", "--data", str(data), "--out", str(out), "--budget", "0", "--seeds", "1"]
     return CliRunner().invoke(app, [*fixed, *map(str, arguments)])
-
-
-def whole(data: Path, out: Path) -> list[str]:
-    """Models of every kind: counted, fitted, by rounds, by the pipeline; two seeds."""
-    return ["compare", "--data", str(data), "--out", str(out), "--seeds", "2", "--models", "own-frequency,quick,small"]
-
-
-def add_quick_models(patch: pytest.MonkeyPatch) -> None:
-    names = {"dim": 8, "length": 10}
-    quick = Entry("quick", _two_rounds, ({**names, "dropout": 0.2}, {**names, "dropout": 0.5}))
-    small = Pipeline("small", {"dim": 8, "time_dim": 4, "neighbours": 4, "epochs": 2})
-    patch.setattr(lineup, "LINEUP", dict(lineup.LINEUP) | {"quick": Searched(quick), "small": small})
-
-
-def _two_rounds(events: Dataset, job: Job, /) -> Iterator[Round]:
-    yield from islice(gru4rec(events, job), 2)
-
-
-@pytest.fixture(scope="module")
-def unbroken(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("unbroken")
-    with pytest.MonkeyPatch.context() as patch:
-        add_quick_models(patch)
-        assert CliRunner().invoke(app, whole(data, out)).exit_code == 0
-    return out
 
 
 def test_results_are_a_flat_list_with_every_model_task_stratum_and_metric(data: Path, tmp_path: Path) -> None:
@@ -107,31 +77,6 @@ def test_a_finished_run_is_not_done_again_and_a_new_one_joins_it(data: Path, tmp
     assert (tmp_path / "runs" / "popularity" / "result-0.json").stat().st_mtime_ns == first
     assert json.loads(done.stdout)["models"] == ["popularity", "own-frequency"]
     assert "popularity, seed" not in done.stderr
-
-
-class Killed(BaseException):
-    """Nothing catches it."""
-
-
-@pytest.mark.parametrize("after", [3, 9, 20, 33, 48])
-def test_a_killed_comparison_goes_on_to_the_figures_of_an_unbroken_one(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unbroken: Path, after: int
-) -> None:
-    out, told = tmp_path / "killed", iter(range(1_000))
-    advance = ProgressBar.advance
-    add_quick_models(monkeypatch)
-
-    def dying(bar: ProgressBar, events: int, *losses: float) -> None:
-        if next(told) == after:
-            raise Killed
-        advance(bar, events, *losses)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ProgressBar, "advance", dying)
-        with pytest.raises(Killed):
-            CliRunner().invoke(app, whole(data, out), catch_exceptions=False)
-    assert CliRunner().invoke(app, whole(data, out)).exit_code == 0
-    assert (out / RESULTS).read_bytes() == (unbroken / RESULTS).read_bytes()
 
 
 def test_the_report_has_tables_summary_plots_and_says_how_it_was_measured(data: Path, tmp_path: Path) -> None:
