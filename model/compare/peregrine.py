@@ -13,15 +13,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from model.ablations import ABLATED
 from model.compare.candidate import VALIDATION_ROWS, Point, Stage, Trained, Trial
 from model.compare.files import write_json
 from model.data import split
+from model.spec import DAY, HOUR
 from model.state_scorer import StateScorer
 from model.stream import item_texts, new_state
 from model.train import train
 from model.training.config import TrainingConfig
 from model.training.run_folder import CHECKPOINT, RunFolder
 from model.weights import load_model
+
+MINUTE = 60
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,15 @@ def _curve(epochs: Sequence[Mapping[str, Any]], events: int) -> list[Point]:
 PEREGRINE = Pipeline("peregrine")
 
 ABLATIONS = (
+    *(Pipeline(f"peregrine-{name}", {"preset": f"peregrine-{name}"}) for name in ABLATED),
     Pipeline("peregrine-history-4", {"neighbours": 4}),
-    Pipeline("peregrine-history-16", {"neighbours": 16}),
+    Pipeline("peregrine-history-20", {"neighbours": 20}),
     Pipeline("peregrine-history-50", {"neighbours": 50}),
+    Pipeline("peregrine-tick-minute", {"spec": {"item_tick": MINUTE}}),
+    Pipeline("peregrine-tick-hour", {"spec": {"item_tick": HOUR}}),
+    Pipeline("peregrine-tick-day", {"spec": {"item_tick": DAY}}),
     Pipeline("peregrine-no-discover-loss", {"discover_weight": 0.0}),
     Pipeline("peregrine-no-id-dropout", {"id_dropout": 0.0}),
     Pipeline("peregrine-no-history-dropout", {"history_dropout": 0.0}),
 )
-"""One field each; a switch that the configuration gets is one more line."""
+"""One thing each: a field of the configuration or a part that does nothing. A new switch is one more line."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from model.training.negatives import FULL_SOFTMAX
 
@@ -14,6 +15,7 @@ class TrainingConfig:
     The defaults are meant to serve any data set; the number of epochs is chosen on validation.
     """
 
+    preset: str = "peregrine"
     dim: int = 64
     time_dim: int = 32
     neighbours: int = 32
@@ -47,3 +49,5 @@ class TrainingConfig:
     """Users x items scored in one step; a larger batch makes several."""
     scored_rows: int = 3_000
     """Rows of validation that are scored after each epoch."""
+    spec: dict[str, Any] = field(default_factory=dict)
+    """Fields of ModelSpec that are set by hand, over what the data says."""

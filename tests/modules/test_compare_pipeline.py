@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from model.ablations import COMPOSITIONS
 from model.compare.candidate import VALIDATION_ROWS, Stage
 from model.compare.peregrine import ABLATIONS, PEREGRINE, Pipeline
 from model.data import Dataset
 from model.evaluate import Scorer
+from model.spec import ModelSpec
 from model.state_scorer import StateScorer
 from model.stream import item_texts, new_state
 from model.training.config import TrainingConfig
@@ -67,4 +69,7 @@ def test_the_default_is_chosen_on_the_rows_that_everybody_is_chosen_on() -> None
 @pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda ablation: ablation.name)
 def test_an_ablation_changes_one_thing(ablation: Pipeline) -> None:
     (name,) = ablation.changes
-    assert replace(TrainingConfig(), **ablation.changes) != TrainingConfig(), name
+    changed = replace(TrainingConfig(), **ablation.changes)
+    assert changed != TrainingConfig(), name
+    ModelSpec().model_validate(ModelSpec().model_dump() | changed.spec)
+    assert changed.preset in COMPOSITIONS
