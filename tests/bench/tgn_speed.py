@@ -1,11 +1,12 @@
-"""Training speed of the preset `tgn` beside that of torch-geometric's TGN example, on one stream, one after the other:
+"""Training speed of `tgn` and `peregrine` beside torch-geometric's TGN example, on one stream, one after the other:
 
     python -m tests.bench.tgn_speed [--data complete-journey:100] [--events 20000]
 
 Same widths, neighbours, batch, number of negatives and threads, no dropout, nodes known by memory alone, as there;
-`tgn_features` is the preset as it is compared, with learned ids and texts. JSON on stdout, events a second. All take
-the stream in batches of exactly the same rows; the first ones, which warm up, are not timed. `--cpu` counts the
-process's own seconds, for a machine that does other things.
+`tgn_features` is the preset as it is compared, with learned ids and texts; `peregrine` is the default with as many
+drawn items as the others have negatives, `peregrine_softmax` with its softmax over all items, both without texts.
+JSON on stdout, events a second. All take batches of the same size; the first ones, which warm up, are not timed.
+`--cpu` counts the process's own seconds, for a machine that does other things.
 """
 
 from __future__ import annotations
@@ -14,15 +15,21 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from model.data import load, prepare
+from model.data import Dataset, load, prepare
 from model.family.batches import Batch
 from model.family.presets import FamilySetting, tgn
 from model.family.stream import Stream
 from model.family.training import Training
+from model.presets import peregrine
+from model.spec import ModelSpec
+from model.training.config import TrainingConfig
+from model.training.statistics import with_statistics
+from model.training.trainer import Trainer
 from tests.bench.geometric import ExampleTgn
 
 WARM_UP = 10  # batches
@@ -37,6 +44,16 @@ def events_per_second(step: Callable[[Batch], object], whole: Batch, size: int, 
         step(batch)
         events += len(batch)
     return events / (clock() - began)
+
+
+def pipeline_speed(data: Dataset, config: TrainingConfig, clock: Callable[[], float]) -> float:
+    """Events a second of an epoch of the default, after its first steps."""
+    widths = {"dim": config.dim, "time_dim": config.time_dim, "neighbours": config.neighbours, "text_dim": 1}
+    network = peregrine(with_statistics(ModelSpec.model_validate(widths), data), data.n_items)
+    done: list[tuple[float, int]] = []
+    trainer = Trainer(network, data, data.item_ids, np.zeros((data.n_items, 1), dtype=np.float32), config)
+    trainer.epoch(lambda result: done.append((clock(), result.events)))
+    return sum(events for _, events in done[WARM_UP:]) / (done[-1][0] - done[WARM_UP - 1][0])
 
 
 def main() -> None:
@@ -73,9 +90,16 @@ def main() -> None:
         "tgn_features": Training(tgn(featured, stream), featured, stream).step,
     }
     speed = {name: events_per_second(step, whole, asked.batch, clock) for name, step in steps.items()}
+    widths = {"dim": asked.dim, "time_dim": asked.time_dim, "neighbours": asked.neighbours}
+    softmax = TrainingConfig(**widths, batch_events=asked.batch)
+    drawn = replace(softmax, full_softmax=0, negatives=asked.batch, gradient_items=asked.batch)
+    speed |= {
+        "peregrine": pipeline_speed(data, drawn, clock),
+        "peregrine_softmax": pipeline_speed(data, softmax, clock),
+    }
     settings = {name: value for name, value in vars(asked).items() if name != "events"}
-    ratio = speed["tgn"] / speed["torch_geometric"]
-    print(json.dumps({**settings, "events": len(data), **speed, "ratio": ratio}))  # noqa: T201 - a script
+    ratio = {f"{name}_ratio": speed[name] / speed["torch_geometric"] for name in ("tgn", "peregrine")}
+    print(json.dumps({**settings, "events": len(data), **speed, **ratio}))  # noqa: T201 - a script
 
 
 if __name__ == "__main__":
