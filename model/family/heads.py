@@ -20,6 +20,17 @@ class Embedding(nn.Module):
         return read.embedding
 
 
+class ScaledEmbedding(nn.Module):
+    """h = s z,  s a learned number, 1 at first: memories lie between -1 and 1, and their products need a scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, read: Read) -> Tensor:
+        return self.scale * read.embedding
+
+
 class DriftingUser(nn.Module):
     """h_u = W [ (1 + w gap) m_u || x_u || m_j || x_j ],  j the user's last item: JODIE's predicted next item
 

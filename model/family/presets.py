@@ -19,6 +19,7 @@ from model.family.heads import (
     Embedding,
     Profiled,
     ProjectedGraph,
+    ScaledEmbedding,
     StaticAndDynamic,
     StaticAndMemory,
 )
@@ -94,7 +95,7 @@ def dyrep(setting: FamilySetting, stream: Stream) -> TemporalNetwork:
         gives=attended,
         layers=[],
         depth=(0, 0),
-        user_head=(head := Embedding()),
+        user_head=(head := ScaledEmbedding()),
         item_head=head,
         told=stream.no_text,
     )

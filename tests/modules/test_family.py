@@ -26,7 +26,7 @@ each = pytest.mark.parametrize("entry", FAMILY, ids=[entry.name for entry in FAM
 @each
 def test_the_own_camp_leads(entry: Entry) -> None:
     events = two_camps()
-    scorer = fitted(entry, events, rounds=5, **SMALL)
+    scorer = fitted(entry, events, rounds=8, **SMALL)
     scorer.apply(events)
     assert own_camp_leads(scorer, events) > 0.8
 
