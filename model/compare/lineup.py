@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from model.baselines.counts import OWN_FREQUENCY, POPULARITY, POPULARITY_7D, POPULARITY_DECAYED
+from model.baselines.deep import DEEP
 from model.baselines.ease import EASE
 from model.baselines.ials import IALS
 from model.baselines.item_knn import ITEM_KNN
@@ -10,8 +11,9 @@ from model.compare.candidate import Candidate
 from model.compare.errors import UnknownModelError
 from model.compare.peregrine import ABLATIONS, PEREGRINE
 from model.compare.searched import Searched
+from model.family.entries import FAMILY
 
-_ENTRIES = (POPULARITY, POPULARITY_7D, POPULARITY_DECAYED, OWN_FREQUENCY, ITEM_KNN, EASE, IALS)
+_ENTRIES = (POPULARITY, POPULARITY_7D, POPULARITY_DECAYED, OWN_FREQUENCY, ITEM_KNN, EASE, IALS, *DEEP, *FAMILY)
 
 LINEUP: Mapping[str, Candidate] = {
     **{entry.name: Searched(entry) for entry in _ENTRIES},

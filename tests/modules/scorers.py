@@ -9,11 +9,13 @@ import torch
 
 from model.baselines import BASELINES
 from model.baselines.baseline import Entry, Job
+from model.baselines.deep import DEEP
 from model.baselines.ease import EASE
 from model.baselines.ials import IALS
 from model.baselines.item_knn import ITEM_KNN
 from model.data import Dataset
 from model.evaluate import Candidates, Evaluation, Scorer, evaluate, warm
+from model.family.entries import FAMILY
 from model.presets import peregrine
 from model.process.state import State
 from model.spec import ModelSpec
@@ -52,10 +54,17 @@ def fitted(entry: Entry, **changes: object) -> Make:
     return make
 
 
+_DEEP = {entry.name: entry for entry in (*DEEP, *FAMILY)}
+_TINY = {"dim": 8, "time_dim": 4, "neighbours": 4, "batch_events": 40}
+
 SCORERS: dict[str, Make] = {name: baseline(name) for name in BASELINES} | {
     "item-knn": fitted(ITEM_KNN, half_life_days=30),
     "ease": fitted(EASE),
     "ials": fitted(IALS, factors=4, half_life_days=30),
+    "lightgcn": fitted(_DEEP["lightgcn"], dim=8),
+    "sasrec": fitted(_DEEP["sasrec"], dim=8, length=10),
+    "tgn": fitted(_DEEP["tgn"], **_TINY),
+    "dynllm": fitted(_DEEP["dynllm"], **_TINY),
     "toy": toy_scorer,
     "network": network_scorer,
 }
