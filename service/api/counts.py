@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,16 +26,22 @@ class Counts:
     rejected: Counter[tuple[Kind, Reason]] = field(default_factory=Counter)
     refused: Counter[Literal["lag", "memory", "store"]] = field(default_factory=Counter)
 
-    async def append(self, log: EventLog, kind: Kind, records: Sequence[Append]) -> list[Appended]:
-        """Appends to the log, and counts what became of it."""
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Counts what the block is refused for."""
         try:
-            appended = await log.append(records)
+            yield
         except BackPressure as exc:
             self.refused["memory" if exc.pressure else "lag"] += 1
             raise
         except StoreUnavailable:
             self.refused["store"] += 1
             raise
+
+    async def append(self, log: EventLog, kind: Kind, records: Sequence[Append]) -> list[Appended]:
+        """Appends to the log, and counts what became of it."""
+        with self.refusals():
+            appended = await log.append(records)
         duplicates = sum(one.duplicate for one in appended)
         self.duplicates[kind] += duplicates
         self.accepted[kind] += len(appended) - duplicates

@@ -47,7 +47,8 @@ async def put_personalised(request: Request, user_id: UserId, query: Annotated[P
     except ValidationError as exc:
         errors = field_errors(exc.errors(include_url=False))
         raise Problem(422, f"the switch is not acceptable: {errors[0].field} {errors[0].message}", errors) from exc
-    (appended,) = await services.log.append([accept_marker(Switch(user_id, wanted.personalised))])
+    with services.counts.refusals():
+        (appended,) = await services.log.append([accept_marker(Switch(user_id, wanted.personalised))])
     answer: dict[str, object] = {"user_id": user_id, "personalised": wanted.personalised, "offset": appended.offset}
     applied = await _applied(answer, query, appended.offset, services)
     return Response(to_json(answer), 200 if applied else 202, media_type="application/json")
@@ -64,7 +65,8 @@ async def delete_user(request: Request, user_id: UserId, query: Annotated[PutQue
     """Forgets everything the user did until now, known or not. `Location` leads to how far it is."""
     services = services_of(request)
     erasure_id = uuid7()
-    appended = await services.log.erase(erasure_id, accept_marker(Erase(user_id)))
+    with services.counts.refusals():
+        appended = await services.log.erase(erasure_id, accept_marker(Erase(user_id)))
     answer: dict[str, object] = {"erasure_id": erasure_id, "status": "pending", "offset": appended.offset}
     await _applied(answer, query, appended.offset, services)
     answer["note"] = NOTE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -17,9 +18,13 @@ from service.client import Client, NotFound
 from service.commands import datasets
 from service.commands.posting import Account
 from service.embedded import EmbeddedValkey
+from service.event_path.tidying import GRACE_SECONDS
 from service.processes.all_in_one import Stack
 from service.settings import load_settings
+from service.wiring import build_worker
 from tests.e2e import traces
+from tests.e2e.processes import environment, process
+from tests.e2e.processes import until as wait_until
 
 SECRET = "zq-Wilhelmine-4711"
 DEADLINE = 60.0
@@ -60,8 +65,8 @@ def _event(name: str, like: dict[str, Any]) -> dict[str, Any]:
     return {"user_id": SECRET, "item_id": like["item_id"], "timestamp": like["timestamp"], **more}
 
 
-def until(client: Client, erasure_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + DEADLINE
+def until(client: Client, erasure_id: str, seconds: float = DEADLINE) -> dict[str, Any]:
+    deadline = time.monotonic() + seconds
     while (erasure := client.get_erasure(erasure_id))["status"] == "pending":
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -134,6 +139,27 @@ def test_a_keeper_killed_in_the_middle_finishes_when_it_is_started_again(
         assert_nothing_left(stack, tmp_path)
         assert client.get_user(str(datasets.events(dataset)[0]["user_id"]))["events"] > 0
     assert len([line for line in said if "keeper: ended with exit code -9" in line]) == 5
+
+
+@pytest.mark.long
+def test_an_erasure_during_a_rebuild_is_complete_when_the_state_that_was_replaced_is_gone(
+    tmp_path: Path, bundle: Path, dataset: Dataset
+) -> None:
+    with deployment(tmp_path, bundle, []) as (stack, client):
+        post(client, dataset, secret=300)
+        generations = build_worker(stack.settings).generations
+        own = environment(stack.settings, batch_size=4, archive_url=stack.settings.archive_url)
+        with process(["rebuild", "--json"], own) as rebuild:
+            wait_until(lambda: generations.next().position().offset > 100)
+            erasure = client.erase_user(SECRET)
+            assert client.get_erasure(erasure["erasure_id"])["status"] == "pending"
+            code, printed = rebuild.ends()
+        assert (code, json.loads(printed)["generation"]) == (0, 2), rebuild.said
+        until(client, erasure["erasure_id"], DEADLINE + GRACE_SECONDS)
+        assert_nothing_left(stack, tmp_path)
+        with pytest.raises(NotFound):
+            client.get_user(SECRET)
+        assert client.get_user(str(datasets.events(dataset)[0]["user_id"]))["events"] > 0
 
 
 def _until_said(said: list[str], what: str, times: int) -> None:

@@ -34,7 +34,7 @@ def scraped(service: Running) -> Samples:
 def test_a_fresh_service_reports_zeros(start: Start) -> None:
     with start(max_lag=77) as service:
         deadline = time.monotonic() + DEADLINE
-        while not ((found := scraped(service))["writer_epoch",] and found["ready",]):  # the worker begins, too
+        while not ((found := scraped(service)).get(("writer_epoch",)) and found["ready",]):  # the worker begins, too
             assert time.monotonic() < deadline
         assert {found[name, store] for name, store in (("store_up", "log"), ("store_up", "state"))} == {1.0}
         assert found["max_lag",] == 77.0
@@ -86,10 +86,12 @@ def test_requests_that_the_log_refuses_are_counted_by_why(start: Start, monkeypa
         service.post([event(), event()])
         for _ in range(2):
             assert_problem(service.http.post("/v1/events", json=event()), 503)
+        switch = {"personalised": False}
+        assert_problem(service.http.put("/v1/users/ann/personalised", json=switch), 503)
         monkeypatch.setattr(service.services.log, "append", silent)
         assert_problem(service.http.put("/v1/items/a", json={}), 503)
         found = scraped(service)
-    assert found["refused_requests_total", "lag"] == 2
+    assert found["refused_requests_total", "lag"] == 3
     assert found["refused_requests_total", "store"] == 1
     assert found["lag",] == 2
 

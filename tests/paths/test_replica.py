@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +12,8 @@ from service.adapters.exact_index import ExactIndex
 from service.adapters.in_memory import InMemoryEventSource, InMemoryLog, InMemoryState
 from service.core.blobs import unpack_items
 from service.core.learned_items import LearnedItems
-from service.core.types import Event, FeedEntry, ItemChange, Position
+from service.core.types import Event, ItemChange, Position
 from service.event_path import Writer, accept, accept_items
-from service.ports import Generation
 from service.replica import Replica
 from service.request_path import Recommendation, Request, Serving, recommend
 from tests.paths.world import BUNDLE, World, until_ready
@@ -154,42 +152,6 @@ def test_an_index_that_cannot_advance_is_followed_all_the_same(monkeypatch: pyte
 USERS, ITEMS = ["ann", "bob", "cid"], [f"item-{i}" for i in range(9)]
 PURCHASES = [(USERS[n % 3], ITEMS[n * n % 9], 1_000 + 5 * n) for n in range(60)]
 NOW = 5_000
-
-
-class Deaf:
-    """A feed whose reads swallow their first cancellation, as a client on Python 3.11 does now and then."""
-
-    def __init__(self) -> None:
-        self.cancelled = 0
-
-    async def cursor(self) -> str:
-        return "0-0"
-
-    async def read(self, cursor: str, block_ms: int) -> tuple[str, list[FeedEntry]]:
-        try:
-            await asyncio.sleep(10)
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            if self.cancelled > 1:
-                raise
-        return cursor, []
-
-
-def test_it_ends_even_if_its_client_swallows_a_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def run() -> None:
-        world, feed = World(), Deaf()
-        generation = replace(await world.active.current(), feed=feed)
-
-        async def current() -> Generation:
-            return generation
-
-        monkeypatch.setattr(world.active, "current", current)
-        async with asyncio.timeout(10.0):
-            async with world.replica() as replica:
-                await until_ready(replica)
-        assert feed.cancelled > 1
-
-    asyncio.run(run())
 
 
 class Next:
