@@ -2,7 +2,8 @@
 
 update_users.onnx, update_items.onnx   m, sum, count, gap, first -> memory
 static_items.onnx    text, item_id, has_id -> x
-embed_users.onnx     those five, since, gap_stats, nb_v, nb_type, nb_gap, nb_mask, facets, has -> h, w_pop, q_pair
+embed_users.onnx     those five, since, gap_stats, habits, nb_v, nb_type, nb_gap, nb_mask, facets, has
+                     -> h, w_pop, q_pair
 popularity.onnx      features -> p
 score_pairs.onnx     features, q_pair -> s
 items.safetensors    item_id (N, d/2), initial_user (d,), initial_item (d/2,)
@@ -28,8 +29,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from model.process.pair_features import PAIR_FEATURES
+from model.process.pair_features import pair_width
 from model.process.popularity import popularity_width
+from model.process.user_features import USER_FEATURES
 from model.spec import FACETS, FORMAT, ModelSpec
 from model.torch_model import TorchModel
 from model.training.run_folder import METRICS
@@ -86,7 +88,7 @@ def graphs(model: TorchModel) -> list[Graph]:
         Graph(
             "score_pairs",
             network.score_pairs,
-            {"features": _some(PAIR_FEATURES), "q_pair": _some(spec.pair_dim)},
+            {"features": _some(pair_width(spec)), "q_pair": _some(spec.pair_dim)},
             ("s",),
         ),
     ]
@@ -122,6 +124,7 @@ def _read(spec: ModelSpec) -> dict[str, Tensor]:
     return {
         "since": _some(),
         "gap_stats": _some(2),
+        "habits": _some(USER_FEATURES),
         "nb_v": _some(n, spec.dim),
         "nb_type": torch.zeros(EXAMPLE_BATCH, n, dtype=torch.int64),
         "nb_gap": _some(n),

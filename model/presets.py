@@ -14,14 +14,16 @@ from torch import Tensor, nn
 from model.modules.facets import FacetTokens
 from model.modules.fusion import ProfileFusion
 from model.modules.graph_embedding import GraphEmbedding
+from model.modules.habits import HabitWeights
 from model.modules.memory_updater import MemoryUpdater
 from model.modules.neighbours import NeighbourAttention
 from model.modules.pair import PairNetwork
 from model.modules.popularity import PopularityNetwork
 from model.modules.projection import EarlyLateProjection
 from model.modules.static_item import StaticItem
-from model.process.pair_features import PAIR_FEATURES
+from model.process.pair_features import pair_width
 from model.process.popularity import popularity_width
+from model.process.user_features import USER_FEATURES
 from model.spec import ModelSpec
 
 HEADS = 4
@@ -37,7 +39,7 @@ FACET_DROPOUT = 0.3
 class Network(nn.Module):
     """The parts, injected, and the learned vectors of `item_count` items. Its methods are the graphs of a bundle.
 
-    y_ui(t) = h_u . v_i + w_pop(h_u) . P(i, t) + pair(u, i, t),  v_i = [x_i || c_i]
+    y_ui(t) = h_u . v_i + w_pop(h_u, f_u) . P(i, t) + pair(u, i, t),  v_i = [x_i || c_i]
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Network(nn.Module):
         static_item: StaticItem,
         popularity: PopularityNetwork,
         pair: PairNetwork,
+        habits: HabitWeights,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -62,6 +65,7 @@ class Network(nn.Module):
         self.neighbours, self.projection, self.graph = neighbours, projection, graph
         self.facets, self.fusion = facets, fusion
         self.static_items, self.popularity, self.score_pairs = static_item, popularity, pair
+        self.habits = habits
         self.w_pop = nn.Linear(spec.dim, spec.popularity_dim)
         self.q_pair = nn.Linear(spec.dim, spec.pair_dim)
         self.initial_user = nn.Parameter(torch.zeros(spec.dim))
@@ -79,6 +83,7 @@ class Network(nn.Module):
         first: Tensor,
         since: Tensor,
         gap_stats: Tensor,
+        habits: Tensor,
         nb_v: Tensor,
         nb_type: Tensor,
         nb_gap: Tensor,
@@ -88,13 +93,14 @@ class Network(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Rows and neighbours of B users -> h (B, d), w_pop (B, P), q_pair (B, q). Shapes as in `UserInputs`."""
         memory = self.update_users(m, total, count, gap, first)
-        return self.embed_memory(memory, since, gap_stats, nb_v, nb_type, nb_gap, nb_mask, facets, has)
+        return self.embed_memory(memory, since, gap_stats, habits, nb_v, nb_type, nb_gap, nb_mask, facets, has)
 
     def embed_memory(
         self,
         memory: Tensor,
         since: Tensor,
         gap_stats: Tensor,
+        habits: Tensor,
         nb_v: Tensor,
         nb_type: Tensor,
         nb_gap: Tensor,
@@ -106,7 +112,8 @@ class Network(nn.Module):
         near = self.neighbours(memory, nb_v, nb_type, nb_gap, nb_mask)
         graph = self.graph(memory, near, self.projection(memory, since, gap_stats))
         h = self.fusion(graph, self.facets(facets, has))
-        return h, self.w_pop(h), self.q_pair(h)
+        w_pop, q_pair = self.habits(habits)
+        return h, self.w_pop(h) + w_pop, self.q_pair(h) + q_pair
 
 
 def peregrine(spec: ModelSpec, item_count: int) -> Network:
@@ -123,7 +130,8 @@ def peregrine(spec: ModelSpec, item_count: int) -> Network:
         fusion=ProfileFusion(spec.dim, spec.dim // 2, HEADS, DROPOUT),
         static_item=StaticItem(spec.text_dim, spec.item_dim),
         popularity=PopularityNetwork(popularity_width(spec), spec.popularity_dim, HIDDEN),
-        pair=PairNetwork(PAIR_FEATURES, spec.pair_dim, HIDDEN),
+        pair=PairNetwork(pair_width(spec), spec.pair_dim, HIDDEN),
+        habits=HabitWeights(USER_FEATURES, spec.popularity_dim, spec.pair_dim, HIDDEN),
     )
 
 

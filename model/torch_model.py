@@ -92,5 +92,5 @@ def row_tensors(rows: Records) -> list[Tensor]:
 
 def read_tensors(inputs: UserInputs) -> list[Tensor]:
     """What `embed_users` takes after the row, in its order."""
-    names = ("since", "gap_stats", "nb_v", "nb_type", "nb_gap", "nb_mask", "facets", "has")
+    names = ("since", "gap_stats", "habits", "nb_v", "nb_type", "nb_gap", "nb_mask", "facets", "has")
     return [torch.from_numpy(np.ascontiguousarray(getattr(inputs, name))) for name in names]

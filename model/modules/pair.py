@@ -5,15 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from model.modules.standardise import Standardise
+
 
 class PairNetwork(nn.Module):
     """pair(u, i, t) = W_3 silu(W_2 silu(W_1 [ f_ui || q_pair(h_u) ] + b_1) + b_2) + b_3
 
-    f_ui are counts, recency and gaps of the pair; only items of the user's own history get this addition.
+    f_ui are counts, recency and gaps of the pair, the user's habits and the item's popularity, standardised; only items
+    of the user's own history get this addition.
     """
 
     def __init__(self, features: int, pair_dim: int, hidden: int) -> None:
         super().__init__()
+        self.standardise = Standardise(features)
         self.layers = nn.Sequential(
             nn.Linear(features + pair_dim, hidden),
             nn.SiLU(),
@@ -24,5 +28,5 @@ class PairNetwork(nn.Module):
 
     def forward(self, features: Tensor, q_pair: Tensor) -> Tensor:
         """features (M, F_pair), q_pair (M, q) of the pair's user -> (M,)."""
-        score: Tensor = self.layers(torch.cat([features, q_pair], dim=-1)).squeeze(-1)
+        score: Tensor = self.layers(torch.cat([self.standardise(features), q_pair], dim=-1)).squeeze(-1)
         return score

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from model.process.batch import Events, Items
 from model.process.decay import decay
 from model.process.groups import add_rows
-from model.process.records import NEVER, Float, Records
+from model.process.records import NEVER, Float, Int, Records
 from model.spec import DAY, ModelSpec
+
+POPULARITY_COUNTERS = ("first_event", "pop_time", "popularity")
+"""Fields of an item record that the features are made of."""
 
 
 def add_popularity(items: Items, events: Events, spec: ModelSpec) -> None:
@@ -34,9 +41,10 @@ def popularity_width(spec: ModelSpec) -> int:
     return 2 * (len(spec.popularity_half_lives) + 1) + 1  # counts, trend, age, seen
 
 
-def popularity_features(items: Records, log_time: int, spec: ModelSpec) -> Float:
+def popularity_features(items: Records | Mapping[str, NDArray[Any]], log_time: int | Int, spec: ModelSpec) -> Float:
     """(N, F_pop): log counts per half-life, their differences (trend) and log age, at floor(log_time / pop_step).
 
+    items: (N,) records, or their `POPULARITY_COUNTERS` by name; log_time: seconds, one for all or (N,).
     A count younger than that floor is taken as it stands. Rates are events a day; the last one is the all-time mean.
     """
     at = log_time // spec.pop_step * spec.pop_step

@@ -8,6 +8,7 @@ from model.process.batch import Users
 from model.process.pair_features import pair_features
 from model.process.records import NEVER, Float, Int, Records
 from model.process.temporal_model import TemporalModel, UserInputs
+from model.process.user_features import user_features
 from model.spec import FACETS, ModelSpec
 
 
@@ -29,6 +30,7 @@ def user_inputs(
         rows=rows,
         since=since.astype(np.float32),
         gap_stats=np.stack([rows["log_gap_sum"], rows["gaps"]], axis=1).astype(np.float32),
+        habits=user_features(rows, at, spec),
         nb_v=nb_v * there[..., None].astype(np.float32),
         nb_type=rows["nb_type"].astype(np.int64),
         nb_gap=np.where(there, np.maximum(at[:, None] - rows["nb_time"], 0), 0).astype(np.float32),
@@ -43,11 +45,10 @@ def pair_scores(users: Users, at: Int, q_pair: Float, items: Records, model: Tem
 
     at: (B,) [s]; q_pair: (B, q).
     """
-    owner = users.owner()
     known = users.pairs["item"] < len(items)
-    owner, pairs = owner[known], users.pairs[known]
-    item = pairs["item"].astype(np.int64)
-    if not len(pairs):
+    owner = users.owner()[known]
+    item = users.pairs["item"][known].astype(np.int64)
+    if not len(item):
         return owner, item, np.empty(0, dtype=np.float32)
-    features = pair_features(pairs, users.rows["moments"][owner], items[item], at[owner], model.spec)
+    features = pair_features(users, known, at, items, model.spec)
     return owner, item, model.score_pairs(features, q_pair[owner])

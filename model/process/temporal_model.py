@@ -18,6 +18,7 @@ class UserInputs:
     """Everything `embed_users` sees of B users at their moments (MODEL.md section 3). Gaps are in seconds.
 
     since: (B,) seconds since last_update; gap_stats: (B, 2) sum and number of the user's log gaps;
+    habits: (B, F_user) features of how the user acts;
     nb_v: (B, n, d) visible vectors of the neighbours; nb_type, nb_gap, nb_mask: (B, n);
     facets: (B, 4, d_f) text embeddings; has: (B, 4) 1 where a facet is there.
     """
@@ -25,6 +26,7 @@ class UserInputs:
     rows: Records
     since: Float
     gap_stats: Float
+    habits: Float
     nb_v: Float
     nb_type: Float
     nb_gap: Float

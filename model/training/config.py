@@ -29,6 +29,12 @@ class TrainingConfig:
 
     batch_events: int = 256
     learning_rate: float = 1e-3
+    count_rate: float = 3e-3
+    """Learning rate of the networks over counters: popularity, pairs and habits."""
+    warm_up: int = 50
+    """Steps over which the rates rise."""
+    average: float = 0.998
+    """Share of the running average of weights that a step leaves."""
     weight_decay: float = 0.01
     clip: float = 1.0
     """Largest norm of a step's gradient."""

@@ -26,6 +26,7 @@ class Reads:
     steps: Steps
     since: Float  # (B,)
     gap_stats: Float  # (B, 2)
+    habits: Float  # (B, F_user)
     nb_item: Int  # (B, n)
     nb_type: Int
     nb_gap: Float
@@ -66,6 +67,7 @@ class Reads:
                 steps=self.steps.take(slice(low, high)),
                 since=self.since[low:high],
                 gap_stats=self.gap_stats[low:high],
+                habits=self.habits[low:high],
                 nb_item=self.nb_item[low:high],
                 nb_type=self.nb_type[low:high],
                 nb_gap=self.nb_gap[low:high],
@@ -96,13 +98,14 @@ def read_moments(memory: TrainingState, events: Events, available: NDArray[np.bo
         steps=memory.user_steps(codes),
         since=inputs.since,
         gap_stats=inputs.gap_stats,
+        habits=inputs.habits,
         nb_item=np.where(inputs.nb_mask > 0, users.rows["nb_item"], 0).astype(np.int64),
         nb_type=users.rows["nb_type"].astype(np.int64),
         nb_gap=inputs.nb_gap,
         nb_mask=inputs.nb_mask,
         pair_row=owner,
         pair_item=item,
-        pair_features=pair_features(pairs, users.rows["moments"][owner], state.items[item], at[owner], spec),
+        pair_features=pair_features(users, np.ones(len(pairs), dtype=np.bool_), at, state.items, spec),
         event_row=row,
         event_item=events.item,
         event_weight=weight * available[events.item],

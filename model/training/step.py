@@ -145,6 +145,7 @@ class TrainingStep:
             memory,
             torch.from_numpy(reads.since) * there,
             torch.from_numpy(reads.gap_stats) * there.unsqueeze(1),
+            torch.from_numpy(reads.habits),
             nb_v * mask.unsqueeze(2),
             torch.from_numpy(reads.nb_type),
             torch.from_numpy(reads.nb_gap),

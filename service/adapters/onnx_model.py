@@ -39,7 +39,7 @@ class OnnxModel:
     def embed_users(self, inputs: UserInputs) -> UserEmbeddings:
         feed = row_inputs(inputs.rows) | {
             name: getattr(inputs, name)
-            for name in ("since", "gap_stats", "nb_v", "nb_type", "nb_gap", "nb_mask", "facets", "has")
+            for name in ("since", "gap_stats", "habits", "nb_v", "nb_type", "nb_gap", "nb_mask", "facets", "has")
         }
         return UserEmbeddings(*self._run("embed_users", feed))
 
@@ -58,7 +58,7 @@ class OnnxModel:
 
         Raises BundleError if a graph's inputs or outputs do not have the widths of the spec.
         """
-        from model.process.pair_features import PAIR_FEATURES
+        from model.process.pair_features import pair_width
         from model.process.popularity import popularity_width
         from model.process.read import user_inputs
         from model.process.records import new_items, new_users
@@ -78,7 +78,7 @@ class OnnxModel:
                 ).shape,
                 "embed_users": embedded.h.shape + embedded.w_pop.shape[1:] + embedded.q_pair.shape[1:],
                 "popularity": self.popularity(zeros((2, popularity_width(spec)), np.float32)).shape,
-                "score_pairs": self.score_pairs(zeros((2, PAIR_FEATURES), np.float32), embedded.q_pair).shape,
+                "score_pairs": self.score_pairs(zeros((2, pair_width(spec)), np.float32), embedded.q_pair).shape,
             }
         except (ValueError, ort.capi.onnxruntime_pybind11_state.InvalidArgument) as exc:
             raise BundleError(f"a graph does not take the inputs that spec.json describes: {exc}") from exc

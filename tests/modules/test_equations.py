@@ -14,9 +14,11 @@ from model.modules.distillation import Distillation
 from model.modules.facets import FacetTokens
 from model.modules.fusion import ProfileFusion
 from model.modules.graph_embedding import GraphEmbedding
+from model.modules.habits import HabitWeights
 from model.modules.memory_updater import MemoryUpdater
 from model.modules.neighbours import NeighbourAttention
 from model.modules.projection import EarlyLateProjection
+from model.modules.standardise import LEAST_SPREAD, Standardise
 from model.modules.static_item import StaticItem
 from model.modules.time_encoding import TimeEncoding
 
@@ -195,3 +197,28 @@ def test_an_items_text_is_projected_and_normalised() -> None:
     static.text.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]))
     out = static(torch.tensor([[3.0, 6.0]]), torch.zeros(1, 3), torch.zeros(1))
     torch.testing.assert_close(out[0], normalised([3.0, 6.0, 0.0]))
+
+
+def test_standardised_features_have_mean_0_and_the_measured_spread() -> None:
+    standardise = Standardise(2)
+    sample = torch.tensor([[1.0, 5.0], [3.0, 5.0]])
+    torch.testing.assert_close(standardise(sample), sample)  # nothing measured yet
+    standardise.measure(sample)
+    spread = math.sqrt(2.0) + LEAST_SPREAD
+    torch.testing.assert_close(standardise(sample), torch.tensor([[-1.0 / spread, 0.0], [1.0 / spread, 0.0]]))
+
+
+def test_the_measured_constants_travel_with_the_weights() -> None:
+    measured = Standardise(1)
+    measured.measure(torch.tensor([[1.0], [3.0]]))
+    loaded = Standardise(1)
+    loaded.load_state_dict(measured.state_dict())
+    assert torch.equal(loaded(torch.tensor([[7.0]])), measured(torch.tensor([[7.0]])))
+
+
+def test_habits_move_both_weights() -> None:
+    weights = HabitWeights(3, 2, 4, 8)
+    (w_pop, q_pair), (others_pop, others_pair) = weights(torch.zeros(1, 3)), weights(torch.ones(1, 3))
+    assert (w_pop.shape, q_pair.shape) == ((1, 2), (1, 4))
+    assert not torch.allclose(w_pop, others_pop)
+    assert not torch.allclose(q_pair, others_pair)
