@@ -15,7 +15,7 @@ from torch import Tensor
 
 from model.export import Graph, export, graphs
 from model.presets import peregrine
-from model.spec import ModelSpec
+from model.spec import FORMAT, ModelSpec
 from model.torch_model import TorchModel
 from model.training.run_folder import METRICS
 from model.weights import WeightsError, load_model, save_weights
@@ -129,7 +129,7 @@ def test_a_bundle_is_small_whole_and_says_what_it_holds(bundle: Path) -> None:
         *("items.safetensors", "item_ids.json", "weights.safetensors", "spec.json", "metrics.json"),
     }
     assert manifest["files"] == {name: sha256((bundle / name).read_bytes()).hexdigest() for name in files}
-    assert (manifest["format"], manifest["version"]) == (1, "v1")
+    assert (manifest["format"], manifest["version"]) == (FORMAT, "v1")
     assert sum(path.stat().st_size for path in bundle.iterdir()) < 10 * 2**20
     tensors = load_file(bundle / "items.safetensors")
     assert {name: tensor.shape for name, tensor in tensors.items()} == {
