@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,8 @@ from model.process.popularity import POPULARITY_COUNTERS, popularity_features, p
 from model.process.records import Float, Int, Records
 from model.process.user_features import USER_FEATURES, user_features
 from model.spec import DAY, ModelSpec
+
+Columns = dict[str, NDArray[Any]]
 
 _OWN = 27
 """Features of the pair itself and of the item's repurchases."""
@@ -36,7 +40,7 @@ def pair_features(users: Users, which: NDArray[np.bool_], at: Int, items: Record
     return np.concatenate([own, user_features(users.rows, at, spec)[owner], popularity], axis=1)
 
 
-def _own(pairs: Records, moments: Int, at: Int, items: dict[str, NDArray[np.generic]], spec: ModelSpec) -> Float:
+def _own(pairs: Records, moments: Int, at: Int, items: Columns, spec: ModelSpec) -> Float:
     """(M, 27). moments: (M,) of each pair's user; items: (M,) columns of each pair's item."""
     recency = np.maximum(at - pairs["last"], 0) / DAY
     log_recency = np.log(recency + 0.02)
@@ -55,7 +59,7 @@ def _own(pairs: Records, moments: Int, at: Int, items: dict[str, NDArray[np.gene
     return np.stack([np.asarray(c, dtype=np.float32) for c in columns], axis=1)
 
 
-def _gaps(pairs: Records, log_recency: Float) -> list[Float]:
+def _gaps(pairs: Records, log_recency: Float) -> list[NDArray[Any]]:
     """Whether the pair has a mean gap, its log, and how far the next event is due: 0 is on time, negative early."""
     has_gap = pairs["moments"] > 1
     gap = (pairs["last"] - pairs["first"]) / DAY / np.maximum(pairs["moments"].astype(np.int64) - 1, 1)
@@ -63,7 +67,7 @@ def _gaps(pairs: Records, log_recency: Float) -> list[Float]:
     return [has_gap, np.where(has_gap, np.log1p(gap), 0.0), np.where(has_gap, due, 0.0)]
 
 
-def _moments(pairs: Records, moments: Int) -> list[Float]:
+def _moments(pairs: Records, moments: Int) -> list[NDArray[Any]]:
     """The pair counted in the user's moments: how long ago, how often since the first, how regularly."""
     count = pairs["moments"].astype(np.int64)
     since = np.maximum(moments - pairs["last_moment"], 0)
@@ -83,7 +87,7 @@ def _moments(pairs: Records, moments: Int) -> list[Float]:
     ]
 
 
-def _repurchase(items: dict[str, NDArray[np.generic]], log_recency: Float) -> list[Float]:
+def _repurchase(items: Columns, log_recency: Float) -> list[NDArray[Any]]:
     """How often and how soon the item is had again, by whoever, and how far that is due here."""
     repeats = items["repeats"].astype(np.float64)
     has_gap = repeats > 0
@@ -96,7 +100,7 @@ def _repurchase(items: dict[str, NDArray[np.generic]], log_recency: Float) -> li
     ]
 
 
-def _phases(pairs: Records, at: Int) -> list[Float]:
+def _phases(pairs: Records, at: Int) -> list[NDArray[Any]]:
     """How well the time of day and of the week agree with the pair's events, shrunk as by one more event."""
     agreement = pairs["phase"] * phase_of(at) / (pairs["count"][:, None] + 1.0)
     return [agreement[:, 0] + agreement[:, 1], agreement[:, 2] + agreement[:, 3]]

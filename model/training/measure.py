@@ -26,7 +26,7 @@ def measure(model: TorchModel, dataset: Dataset, text: Float) -> None:
     state = memory.state
     events = to_events(dataset, model.spec)
     everything = np.ones(dataset.n_items, dtype=np.bool_)
-    pairs, habits, popularity = [], [], []
+    pairs, habits, popularity = list[Float](), list[Float](), list[Float]()
     chunk = max(1, len(dataset) // SAMPLES)
     done = 0
     for batch in batches(dataset, SAMPLE_EVENTS):

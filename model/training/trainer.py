@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ class Trainer:
         self._model = TorchModel(network, item_ids)
         measure(self._model, dataset, text)
         self._average = average_of(network, config.average)
-        self.model = TorchModel(self._average.module, item_ids)
+        self.model = TorchModel(cast(Network, self._average.module), item_ids)
         self._dataset, self._text, self._config = dataset, text, config
         self._rng = np.random.default_rng(config.seed)
         self._optimiser = torch.optim.AdamW(_groups(network, config), fused=True)
