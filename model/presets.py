@@ -15,6 +15,7 @@ from model.modules.facets import FacetTokens
 from model.modules.fusion import ProfileFusion
 from model.modules.graph_embedding import GraphEmbedding
 from model.modules.habits import HabitWeights
+from model.modules.history import HistoryPooling
 from model.modules.memory_updater import MemoryUpdater
 from model.modules.neighbours import NeighbourAttention
 from model.modules.pair import PairNetwork
@@ -27,6 +28,7 @@ from model.process.user_features import USER_FEATURES
 from model.spec import ModelSpec
 
 HEADS = 4
+HISTORY_HEADS = 2
 HIDDEN = 48
 """Width of the popularity and pair networks."""
 DROPOUT = 0.1
@@ -50,6 +52,7 @@ class Network(nn.Module):
         user_updater: MemoryUpdater,
         item_updater: MemoryUpdater,
         neighbours: NeighbourAttention,
+        history: HistoryPooling,
         projection: EarlyLateProjection,
         graph: GraphEmbedding,
         facets: FacetTokens,
@@ -62,7 +65,7 @@ class Network(nn.Module):
         super().__init__()
         self.spec = spec
         self.update_users, self.update_items = user_updater, item_updater
-        self.neighbours, self.projection, self.graph = neighbours, projection, graph
+        self.neighbours, self.history, self.projection, self.graph = neighbours, history, projection, graph
         self.facets, self.fusion = facets, fusion
         self.static_items, self.popularity, self.score_pairs = static_item, popularity, pair
         self.habits = habits
@@ -88,12 +91,17 @@ class Network(nn.Module):
         nb_type: Tensor,
         nb_gap: Tensor,
         nb_mask: Tensor,
+        pair_features: Tensor,
+        pair_v: Tensor,
+        pair_row: Tensor,
         facets: Tensor,
         has: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows and neighbours of B users -> h (B, d), w_pop (B, P), q_pair (B, q). Shapes as in `UserInputs`."""
+        """Rows, neighbours and M pairs of B users -> h (B, d), w_pop (B, P), q_pair (B, q). Shapes: `UserInputs`."""
         memory = self.update_users(m, total, count, gap, first)
-        return self.embed_memory(memory, since, gap_stats, habits, nb_v, nb_type, nb_gap, nb_mask, facets, has)
+        near = (nb_v, nb_type, nb_gap, nb_mask)
+        history = (pair_features, pair_v, pair_row)
+        return self.embed_memory(memory, since, gap_stats, habits, *near, *history, facets, has)
 
     def embed_memory(
         self,
@@ -105,12 +113,16 @@ class Network(nn.Module):
         nb_type: Tensor,
         nb_gap: Tensor,
         nb_mask: Tensor,
+        pair_features: Tensor,
+        pair_v: Tensor,
+        pair_row: Tensor,
         facets: Tensor,
         has: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The same from committed memory (B, d)."""
         near = self.neighbours(memory, nb_v, nb_type, nb_gap, nb_mask)
-        graph = self.graph(memory, near, self.projection(memory, since, gap_stats))
+        history = self.history(pair_features, pair_v, pair_row, memory)
+        graph = self.graph(memory, near, self.projection(memory, since, gap_stats), history)
         h = self.fusion(graph, self.facets(facets, has))
         w_pop, q_pair = self.habits(habits)
         return h, self.w_pop(h) + w_pop, self.q_pair(h) + q_pair
@@ -125,7 +137,8 @@ def peregrine(spec: ModelSpec, item_count: int) -> Network:
         item_updater=MemoryUpdater(spec.item_dim, spec.message_dim, spec.time_dim),
         neighbours=NeighbourAttention(spec.dim, spec.time_dim, len(spec.event_types), HEADS, DROPOUT),
         projection=EarlyLateProjection(spec.dim, spec.mean_log_gap, spec.sigma_log_gap, spec.gap_prior),
-        graph=GraphEmbedding(spec.dim),
+        history=HistoryPooling(pair_width(spec), HISTORY_HEADS, HIDDEN),
+        graph=GraphEmbedding(spec.dim, HISTORY_HEADS),
         facets=FacetTokens(spec.facet_dim, spec.dim, FACET_DROPOUT),
         fusion=ProfileFusion(spec.dim, spec.dim // 2, HEADS, DROPOUT),
         static_item=StaticItem(spec.text_dim, spec.item_dim),

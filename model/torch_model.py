@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.presets import Network
 from model.process.records import Float, Records, row_inputs
-from model.process.temporal_model import UserEmbeddings, UserInputs
+from model.process.temporal_model import READ_INPUTS, UserEmbeddings, UserInputs
 from model.spec import ModelSpec
 
 
@@ -92,5 +92,4 @@ def row_tensors(rows: Records) -> list[Tensor]:
 
 def read_tensors(inputs: UserInputs) -> list[Tensor]:
     """What `embed_users` takes after the row, in its order."""
-    names = ("since", "gap_stats", "habits", "nb_v", "nb_type", "nb_gap", "nb_mask", "facets", "has")
-    return [torch.from_numpy(np.ascontiguousarray(getattr(inputs, name))) for name in names]
+    return [torch.from_numpy(np.ascontiguousarray(getattr(inputs, name))) for name in READ_INPUTS]

@@ -20,7 +20,7 @@ class ProfileFusion(nn.Module):
         super().__init__()
         self.distil = Distillation(keep)
         self.attention = Attention(dim, dim, dim, heads)
-        self.scale = nn.Parameter(torch.full((dim,), 0.3))
+        self.scale = nn.Parameter(torch.full((dim,), dim**-0.5))
         self.output = mlp(2 * dim, 2 * dim, dim, dropout, gain=0.1)
 
     def forward(self, graph: Tensor, tokens: Tensor) -> Tensor:

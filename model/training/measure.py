@@ -41,8 +41,10 @@ def measure(model: TorchModel, dataset: Dataset, text: Float) -> None:
     network = model.network
     for standardise, samples in (
         (network.score_pairs.standardise, pairs),
+        (network.history.standardise, pairs),
         (network.habits.standardise, habits),
         (network.popularity.standardise, popularity),
     ):
         if samples:
             standardise.measure(torch.from_numpy(np.concatenate(samples)))
+    network.static_items.measure(torch.from_numpy(text[np.unique(dataset.item)]))

@@ -140,6 +140,7 @@ class TrainingStep:
         longest = -(-kept * n // (USER_STEPS + 1))
         mask = torch.from_numpy(reads.nb_mask * (np.arange(n) < longest[:, None]))
         nb_v = side.vectors[torch.from_numpy(side.columns.of(reads.nb_item))]
+        shown = kept[reads.pair_row] > USER_STEPS
         memory = reads.steps.replay(self._network.update_users, self._network.initial_user)
         return self._network.embed_memory(
             memory,
@@ -150,6 +151,9 @@ class TrainingStep:
             torch.from_numpy(reads.nb_type),
             torch.from_numpy(reads.nb_gap),
             mask,
+            torch.from_numpy(reads.pair_features[shown]),
+            torch.from_numpy(reads.pair_v[shown]),
+            torch.from_numpy(reads.pair_row[shown]),
             torch.zeros(len(reads), len(FACETS), self._spec.facet_dim),
             torch.zeros(len(reads), len(FACETS)),
         )

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 from model.process.records import Float, Records, row_inputs
-from model.process.temporal_model import UserEmbeddings, UserInputs
+from model.process.temporal_model import READ_INPUTS, UserEmbeddings, UserInputs
 from model.spec import ModelSpec
 from service.errors import BundleError
 
@@ -37,10 +37,7 @@ class OnnxModel:
         return self._run("static_items", {"text": text, "item_id": item_id, "has_id": has_id})[0]
 
     def embed_users(self, inputs: UserInputs) -> UserEmbeddings:
-        feed = row_inputs(inputs.rows) | {
-            name: getattr(inputs, name)
-            for name in ("since", "gap_stats", "habits", "nb_v", "nb_type", "nb_gap", "nb_mask", "facets", "has")
-        }
+        feed = row_inputs(inputs.rows) | {name: getattr(inputs, name) for name in READ_INPUTS}
         return UserEmbeddings(*self._run("embed_users", feed))
 
     def popularity(self, features: Float) -> Float:
@@ -58,10 +55,11 @@ class OnnxModel:
 
         Raises BundleError if a graph's inputs or outputs do not have the widths of the spec.
         """
+        from model.process.batch import Users
         from model.process.pair_features import pair_width
         from model.process.popularity import popularity_width
         from model.process.read import user_inputs
-        from model.process.records import new_items, new_users
+        from model.process.records import PAIR, new_items, new_users
 
         spec = self.spec
         zeros = np.zeros
@@ -69,7 +67,8 @@ class OnnxModel:
             users = new_users(2, spec, self.initial_user)
             items = new_items(2, spec, self.initial_item)
             vectors = zeros((1, spec.dim), np.float32)
-            embedded = self.embed_users(user_inputs(users, zeros(2, np.int64), vectors, spec))
+            with_pairs = Users.gather(users, [np.zeros(1, PAIR)] * 2)
+            embedded = self.embed_users(user_inputs(with_pairs, zeros(2, np.int64), vectors, items[:1], spec))
             found = {
                 "update_users": self.update_users(users).shape,
                 "update_items": self.update_items(items).shape,
