@@ -169,11 +169,12 @@ def test_projection_compares_the_gap_with_the_users_own_shrunk_to_the_training_m
 
 
 def test_the_graph_embedding_joins_memory_neighbours_projection_and_history() -> None:
-    join = GraphEmbedding(1, heads=2)
+    join = GraphEmbedding(2, heads=2)
     zeroed(join)
-    join.join.weight.copy_(torch.tensor([[1.0, 10.0, 100.0, 1_000.0, 10_000.0]]))
-    out = join(torch.tensor([[1.0]]), torch.tensor([[2.0]]), torch.tensor([[3.0]]), torch.tensor([[4.0, 5.0]]))
-    assert out.item() == 54_321.0
+    join.join.weight[0, ::2] = torch.tensor([1.0, 10.0, 100.0, 1_000.0, 10_000.0])
+    memory, near, projected = (torch.tensor([[value, 0.0]]) for value in (1.0, 2.0, 3.0))
+    out = join(memory, near, projected, torch.tensor([[4.0, 0.0, 5.0, 0.0]]))
+    assert out.tolist() == [[54_321.0, 0.0]]
 
 
 def test_distillation_keeps_the_dimensions_that_agree_most() -> None:
