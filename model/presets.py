@@ -73,9 +73,15 @@ class Network(nn.Module):
         self.q_pair = nn.Linear(spec.dim, spec.pair_dim)
         self.initial_user = nn.Parameter(torch.zeros(spec.dim))
         self.initial_item = nn.Parameter(torch.zeros(spec.item_dim))
-        self.item_id = nn.Parameter(torch.randn(item_count, spec.item_dim) * ID_SCALE)
+        self.item_id = nn.Parameter(torch.empty(item_count, spec.item_dim))
+        self.forget_ids()
         with torch.no_grad():
             self.w_pop.bias.fill_(spec.popularity_dim**-0.5)
+
+    @torch.no_grad()
+    def forget_ids(self) -> None:
+        """Draws all learned ids anew."""
+        self.item_id.normal_(std=ID_SCALE)
 
     def embed_users(
         self,

@@ -81,6 +81,8 @@ class Trainer:
         """One pass over the stream from an empty state."""
         network, config = self._model.network, self._config
         network.train()
+        if self._steps:
+            self._forget_ids()
         memory = TrainingState(new_state(self._model, self._dataset, self._text))
         counts = np.bincount(self._dataset.item, minlength=self._dataset.n_items)
         negatives = Negatives(counts, config.negatives, config.full_softmax, self._rng)
@@ -98,6 +100,15 @@ class Trainer:
             next_loss, discover_loss = step.backward(side, Reads.join(reads))
             self._update()
             on_step(StepResult(len(here), next_loss, discover_loss))
+
+    def _forget_ids(self) -> None:
+        """Learned ids begin anew with each epoch: they have seen its events before, the rest of the network then learns
+        to trust them more than it may, and that is what overfits first. In one pass nothing is predicted that was
+        learned before."""
+        network = self._model.network
+        network.forget_ids()
+        self._optimiser.state.pop(network.item_id, None)
+        self.model.network.item_id.data.copy_(network.item_id.data)
 
     def _update(self) -> None:
         """One step of the optimiser, at a rate that rises over the first of them, and of the average."""
