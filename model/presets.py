@@ -22,6 +22,7 @@ from model.modules.pair import PairNetwork
 from model.modules.popularity import PopularityNetwork
 from model.modules.projection import EarlyLateProjection
 from model.modules.static_item import StaticItem
+from model.modules.still import Still
 from model.process.pair_features import pair_width
 from model.process.popularity import popularity_width
 from model.process.user_features import USER_FEATURES
@@ -49,8 +50,8 @@ class Network(nn.Module):
         spec: ModelSpec,
         item_count: int,
         *,
-        user_updater: MemoryUpdater,
-        item_updater: MemoryUpdater,
+        user_updater: MemoryUpdater | Still,
+        item_updater: MemoryUpdater | Still,
         neighbours: NeighbourAttention,
         history: HistoryPooling,
         projection: EarlyLateProjection,
@@ -135,12 +136,25 @@ class Network(nn.Module):
 
 
 def peregrine(spec: ModelSpec, item_count: int) -> Network:
-    """The served preset: GRU memory on rows, one layer of attention, early/late projection, facets, counts."""
+    """The served preset: GRU memory on rows, attention, history, early/late projection, facets, counts."""
+    user_updater = MemoryUpdater(spec.dim, spec.message_dim, spec.time_dim)
+    item_updater = MemoryUpdater(spec.item_dim, spec.message_dim, spec.time_dim)
+    return _with_updaters(spec, item_count, user_updater, item_updater)
+
+
+def without_memory(spec: ModelSpec, item_count: int) -> Network:
+    """The ablation: everything else."""
+    return _with_updaters(spec, item_count, Still(), Still())
+
+
+def _with_updaters(
+    spec: ModelSpec, item_count: int, user_updater: MemoryUpdater | Still, item_updater: MemoryUpdater | Still
+) -> Network:
     return Network(
         spec,
         item_count,
-        user_updater=MemoryUpdater(spec.dim, spec.message_dim, spec.time_dim),
-        item_updater=MemoryUpdater(spec.item_dim, spec.message_dim, spec.time_dim),
+        user_updater=user_updater,
+        item_updater=item_updater,
         neighbours=NeighbourAttention(spec.dim, spec.time_dim, len(spec.event_types), HEADS, DROPOUT),
         projection=EarlyLateProjection(spec.dim, spec.mean_log_gap, spec.sigma_log_gap, spec.gap_prior),
         history=HistoryPooling(pair_width(spec), HISTORY_HEADS, HIDDEN),
@@ -154,5 +168,8 @@ def peregrine(spec: ModelSpec, item_count: int) -> Network:
     )
 
 
-PRESETS: Mapping[str, Callable[[ModelSpec, int], Network]] = {"peregrine": peregrine}
+PRESETS: Mapping[str, Callable[[ModelSpec, int], Network]] = {
+    "peregrine": peregrine,
+    "peregrine-without-memory": without_memory,
+}
 """By the name that a spec carries; each takes the spec and the number of items with a learned vector."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from model.modules.memory_updater import MemoryUpdater
+from model.modules.still import Still
 from model.process.apply import Commits
 from model.process.batch import Events
 from model.process.records import Float, Int, Records, row_inputs
@@ -81,7 +82,7 @@ class Steps:
         oldest: Int = np.where(there.any(axis=1), there.argmax(axis=1), there.shape[1] - 1)
         return oldest
 
-    def replay(self, update: MemoryUpdater, initial: Tensor) -> Tensor:
+    def replay(self, update: MemoryUpdater | Still, initial: Tensor) -> Tensor:
         """(B, d) memory after all steps, with gradient. initial: (d,) where a node's first step is among them."""
         nodes, oldest = np.arange(len(self.m)), self._oldest()
         begins = torch.from_numpy(self.first[nodes, oldest] > 0).unsqueeze(1)

@@ -170,7 +170,7 @@ def _both(losses: _Losses, bar: ProgressBar) -> Callable[[StepResult], None]:
 
 def _spec(training: Dataset, config: TrainingConfig, console: Console) -> ModelSpec:
     """Widths of the config, statistics of the training part, the text embedder if it is installed."""
-    widths = {"dim": config.dim, "time_dim": config.time_dim, "neighbours": config.neighbours}
+    widths = {"preset": config.preset, "dim": config.dim, "time_dim": config.time_dim, "neighbours": config.neighbours}
     if has_sentence_encoder():
         items = {"embedder": SENTENCE_ENCODER, "text_dim": SENTENCE_DIM}
     else:

@@ -34,7 +34,7 @@ def pair_features(users: Users, which: NDArray[np.bool_], at: Int, items: Record
     """
     owner, pairs = users.owner()[which], users.pairs[which]
     item = pairs["item"].astype(np.int64)
-    columns = {name: items[name][item] for name in (*POPULARITY_COUNTERS, "repeats", "buyers", "repeat_log_gap_sum")}
+    columns = {name: items[name][item] for name in (*POPULARITY_COUNTERS, "repeat_log_gap_sum")}
     own = _own(pairs, users.rows["moments"][owner].astype(np.int64), at[owner], columns, spec)
     popularity = popularity_features(columns, at[owner], spec)
     return np.concatenate([own, user_features(users.rows, at, spec)[owner], popularity], axis=1)

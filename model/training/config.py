@@ -14,6 +14,7 @@ class TrainingConfig:
     The defaults are meant to serve any data set; the number of epochs is chosen on validation.
     """
 
+    preset: str = "peregrine"
     dim: int = 64
     time_dim: int = 32
     neighbours: int = 32
