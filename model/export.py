@@ -5,7 +5,7 @@ static_items.onnx    text, item_id, has_id -> x
 embed_users.onnx     those five, since, gap_stats, habits, nb_v, nb_type, nb_gap, nb_mask, pair_features, pair_v,
                      pair_row, facets, has -> h, w_pop, q_pair
 popularity.onnx      features -> p
-score_pairs.onnx     features, q_pair -> s
+score_pairs.onnx     features, query -> s
 items.safetensors    item_id (N, d/2), initial_user (d,), initial_item (d/2,)
 spec.json, item_ids.json, weights.safetensors   as in `model.weights`: a bundle can be evaluated and trained further
 metrics.json         validation figures of the run
@@ -89,7 +89,7 @@ def graphs(model: TorchModel) -> list[Graph]:
         Graph(
             "score_pairs",
             network.score_pairs,
-            {"features": _some(pair_width(spec)), "q_pair": _some(spec.pair_dim)},
+            {"features": _some(pair_width(spec)), "query": _some(spec.pair_dim + 1)},
             ("s",),
         ),
     ]

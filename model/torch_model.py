@@ -64,8 +64,8 @@ class TorchModel:
         return array(self.network.popularity(torch.from_numpy(features)))
 
     @torch.no_grad()
-    def score_pairs(self, features: Float, q_pair: Float) -> Float:
-        return array(self.network.score_pairs(torch.from_numpy(features), torch.from_numpy(q_pair)))
+    def score_pairs(self, features: Float, query: Float) -> Float:
+        return array(self.network.score_pairs(torch.from_numpy(features), torch.from_numpy(query)))
 
     def places(self, item_ids: Sequence[str]) -> np.ndarray:
         """(N,) where each item stands in `network.item_id`; -1 for items that training has not seen."""

@@ -149,7 +149,7 @@ def _embed(users: Users, at: Int, index: ItemIndex, model: TemporalModel) -> tup
     """(d + P,) the query against the item index, and what the user's own pairs add: (indexes, scores)."""
     inputs = user_inputs(users, at, index.vectors, index.counters, model.spec)
     embedded = model.embed_users(inputs)
-    _, item, score = pair_scores(inputs, embedded.q_pair, model)
+    _, item, score = pair_scores(inputs, embedded, model)
     return widen_users(embedded.h, embedded.w_pop)[0], (item, score)
 
 

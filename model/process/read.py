@@ -7,7 +7,7 @@ import numpy as np
 from model.process.batch import Users
 from model.process.pair_features import pair_features
 from model.process.records import NEVER, Float, Int, Records
-from model.process.temporal_model import TemporalModel, UserInputs
+from model.process.temporal_model import TemporalModel, UserEmbeddings, UserInputs
 from model.process.user_features import user_features
 from model.spec import FACETS, ModelSpec
 
@@ -48,9 +48,11 @@ def user_inputs(
     )
 
 
-def pair_scores(inputs: UserInputs, q_pair: Float, model: TemporalModel) -> tuple[Int, Int, Float]:
-    """(row, item, score), each (M,), of all pairs of the users that were read. q_pair: (B, q)."""
+def pair_scores(inputs: UserInputs, embedded: UserEmbeddings, model: TemporalModel) -> tuple[Int, Int, Float]:
+    """(row, item, score), each (M,), of all pairs of the users that were read and embedded."""
     row, item = inputs.pair_row, inputs.pair_item
     if not len(item):
         return row, item, np.empty(0, dtype=np.float32)
-    return row, item, model.score_pairs(inputs.pair_features, q_pair[row])
+    agreement = np.einsum("md,md->m", embedded.h[row], inputs.pair_v)
+    query = np.concatenate([embedded.q_pair[row], agreement[:, None]], axis=1)
+    return row, item, model.score_pairs(inputs.pair_features, query)

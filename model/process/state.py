@@ -110,5 +110,5 @@ class State:
         batch = self.gather(users)
         inputs = user_inputs(batch, at, self._vectors, self.items, self.model.spec)
         embedded = self.model.embed_users(inputs)
-        owner, item, addition = pair_scores(inputs, embedded.q_pair, self.model)
+        owner, item, addition = pair_scores(inputs, embedded, self.model)
         return score_all(widen_users(embedded.h, embedded.w_pop), self.matrix, owner, item, addition)

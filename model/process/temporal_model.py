@@ -105,6 +105,6 @@ class TemporalModel(Updaters, Protocol):
         """(N, F_pop) features -> (N, P)."""
         ...
 
-    def score_pairs(self, features: Float, q_pair: Float) -> Float:
-        """(M, F_pair) features of pairs and (M, q) of their users -> (M,) additions to the score."""
+    def score_pairs(self, features: Float, query: Float) -> Float:
+        """(M, F_pair) features of pairs, (M, q + 1) [q_pair of their user || h . v] -> (M,) additions to the score."""
         ...

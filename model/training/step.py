@@ -126,7 +126,9 @@ class TrainingStep:
 
         seen = np.isin(reads.pair_item, side.columns.items)
         own = (torch.from_numpy(reads.pair_row[seen]), torch.from_numpy(column(reads.pair_item[seen])))
-        addition = self._network.score_pairs(torch.from_numpy(reads.pair_features[seen]), q_pair[own[0]])
+        agreement = (h[own[0]] * side.vectors[own[1]]).sum(dim=1, keepdim=True)
+        query = torch.cat([q_pair[own[0]], agreement], dim=1)
+        addition = self._network.score_pairs(torch.from_numpy(reads.pair_features[seen]), query)
         scores = scores.index_put(own, addition, accumulate=True)
         unseen = scores.index_put(own, torch.full_like(addition, EXCLUDED))
         return softmax_loss(scores, *place, weight), softmax_loss(unseen, *place, weight * new)

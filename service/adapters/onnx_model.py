@@ -43,8 +43,8 @@ class OnnxModel:
     def popularity(self, features: Float) -> Float:
         return self._run("popularity", {"features": features})[0]
 
-    def score_pairs(self, features: Float, q_pair: Float) -> Float:
-        return self._run("score_pairs", {"features": features, "q_pair": q_pair})[0]
+    def score_pairs(self, features: Float, query: Float) -> Float:
+        return self._run("score_pairs", {"features": features, "query": query})[0]
 
     def _run(self, graph: str, feed: dict[str, Any]) -> list[Float]:
         outputs: list[Float] = self._graphs[graph].run(None, feed)
@@ -69,6 +69,7 @@ class OnnxModel:
             vectors = zeros((1, spec.dim), np.float32)
             with_pairs = Users.gather(users, [np.zeros(1, PAIR)] * 2)
             embedded = self.embed_users(user_inputs(with_pairs, zeros(2, np.int64), vectors, items[:1], spec))
+            query = np.concatenate([embedded.q_pair, zeros((2, 1), np.float32)], axis=1)
             found = {
                 "update_users": self.update_users(users).shape,
                 "update_items": self.update_items(items).shape,
@@ -77,7 +78,7 @@ class OnnxModel:
                 ).shape,
                 "embed_users": embedded.h.shape + embedded.w_pop.shape[1:] + embedded.q_pair.shape[1:],
                 "popularity": self.popularity(zeros((2, popularity_width(spec)), np.float32)).shape,
-                "score_pairs": self.score_pairs(zeros((2, pair_width(spec)), np.float32), embedded.q_pair).shape,
+                "score_pairs": self.score_pairs(zeros((2, pair_width(spec)), np.float32), query).shape,
             }
         except (ValueError, ort.capi.onnxruntime_pybind11_state.InvalidArgument) as exc:
             raise BundleError(f"a graph does not take the inputs that spec.json describes: {exc}") from exc
