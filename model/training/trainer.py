@@ -98,7 +98,7 @@ class Trainer:
                 reads.append(read_moments(memory, part, available))
                 memory.apply(part)
             next_loss, discover_loss = step.backward(side, Reads.join(reads))
-            self._update()
+            self._update(1.0 - group[0].start / len(self._dataset))
             on_step(StepResult(len(here), next_loss, discover_loss))
 
     def _forget_ids(self) -> None:
@@ -110,12 +110,13 @@ class Trainer:
         self._optimiser.state.pop(network.item_id, None)
         self.model.network.item_id.data.copy_(network.item_id.data)
 
-    def _update(self) -> None:
-        """One step of the optimiser, at a rate that rises over the first of them, and of the average."""
+    def _update(self, left: float) -> None:
+        """One step of the optimiser and of the average. The rate rises over the first steps, and falls with the share
+        `left` of the epoch: each epoch may be the last."""
         self._steps += 1
         network, config = self._model.network, self._config
         for group in self._optimiser.param_groups:
-            group["lr"] = group["full_lr"] * min(1.0, self._steps / config.warm_up)
+            group["lr"] = group["full_lr"] * min(1.0, self._steps / config.warm_up, max(left, config.last_rate))
         torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
         self._optimiser.step()
         self._optimiser.zero_grad()
