@@ -160,7 +160,7 @@ def _with_updaters(
         history=HistoryPooling(pair_width(spec), HISTORY_HEADS, HIDDEN),
         graph=GraphEmbedding(spec.dim, HISTORY_HEADS),
         facets=FacetTokens(spec.facet_dim, spec.dim, FACET_DROPOUT),
-        fusion=ProfileFusion(spec.dim, spec.dim // 2, HEADS, DROPOUT),
+        fusion=ProfileFusion(spec.dim, spec.dim // 2, HEADS, DROPOUT, spec.dim**-0.5),
         static_item=StaticItem(spec.text_dim, spec.item_dim),
         popularity=PopularityNetwork(popularity_width(spec), spec.popularity_dim, HIDDEN),
         pair=PairNetwork(pair_width(spec), spec.pair_dim, HIDDEN),

@@ -14,15 +14,17 @@ class GraphEmbedding(nn.Module):
     item i.
     """
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int = 0) -> None:
         super().__init__()
         self.join = nn.Linear((3 + heads) * dim, dim)
         with torch.no_grad():
             self.join.weight.mul_(0.1)
             self.join.weight[:, dim : 2 * dim] += torch.eye(dim)
-            self.join.weight[:, 3 * dim : 4 * dim] += torch.eye(dim)
+            if heads:
+                self.join.weight[:, 3 * dim : 4 * dim] += torch.eye(dim)
             self.join.weight[:, : dim // 2] += torch.eye(dim // 2).repeat(2, 1)
 
-    def forward(self, memory: Tensor, neighbours: Tensor, projected: Tensor, history: Tensor) -> Tensor:
-        graph: Tensor = self.join(torch.cat([memory, neighbours, projected, history], dim=-1))
+    def forward(self, *parts: Tensor) -> Tensor:
+        """Memory, neighbours, projection and, where there is one, history; in this order."""
+        graph: Tensor = self.join(torch.cat(parts, dim=-1))
         return graph
