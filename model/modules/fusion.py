@@ -13,7 +13,8 @@ from model.modules.layers import mlp
 class ProfileFusion(nn.Module):
     """h_u = MLP[ z^G_u || MHA(q = z^G_u, K = V = the 4 distilled facet tokens) ]
 
-    The last layer starts small, so that counts lead at first and h earns what it adds. scale: what h takes of z^G at first.
+    The last layer starts small, so that counts lead at first and h earns what it adds. scale: what h takes of z^G at
+    first.
     """
 
     def __init__(self, dim: int, keep: int, heads: int, dropout: float, scale: float = 0.3) -> None:

@@ -21,6 +21,7 @@ from model.modules.neighbours import NeighbourAttention
 from model.modules.projection import EarlyLateProjection
 from model.modules.standardise import LEAST_SPREAD, Standardise
 from model.modules.static_item import StaticItem
+from model.modules.still import Still
 from model.modules.time_encoding import TimeEncoding
 
 
@@ -106,6 +107,11 @@ def test_a_new_updater_begins_with_its_first_message_and_then_averages() -> None
         memory = update(memory, other, one, one, 0 * one)
     assert torch.cosine_similarity(memory, message) > 0.3
     assert torch.cosine_similarity(memory, other) > 0.1
+
+
+def test_memory_without_an_updater_stands_still() -> None:
+    m = torch.randn(2, 4)
+    assert torch.equal(Still()(m, torch.randn(2, 7), torch.ones(2), torch.ones(2), torch.zeros(2)), m)
 
 
 def test_a_history_is_the_mean_of_its_items_beside_one_blank_under_weights_of_their_pairs() -> None:
