@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from model.data.dataset import Dataset
-from model.presets import Network
+from model.presets import ID_SCALE, Network
 from model.process.records import Float
 from model.state import TrainingState
 from model.stream import new_state, to_events
@@ -81,7 +81,7 @@ class Trainer:
         """One pass over the stream from an empty state."""
         network, config = self._model.network, self._config
         network.train()
-        if self._steps:
+        if self._steps and self._learns_ids_in_one_pass():
             self._forget_ids()
         memory = TrainingState(new_state(self._model, self._dataset, self._text))
         counts = np.bincount(self._dataset.item, minlength=self._dataset.n_items)
@@ -101,10 +101,16 @@ class Trainer:
             self._update(1.0 - group[0].start / len(self._dataset))
             on_step(StepResult(len(here), next_loss, discover_loss))
 
+    def _learns_ids_in_one_pass(self) -> bool:
+        """Whether an epoch's steps can move a weight by what ids start with, its rate being half the full one on
+        average."""
+        count = sum(1 for _ in steps(self._dataset, self._config.batch_events))
+        return count * self._config.learning_rate / 2 >= ID_SCALE
+
     def _forget_ids(self) -> None:
-        """Learned ids begin anew with each epoch: they have seen its events before, the rest of the network then learns
-        to trust them more than it may, and that is what overfits first. In one pass nothing is predicted that was
-        learned before."""
+        """Learned ids begin anew: they have seen the epoch's events before, the rest of the network then learns to
+        trust them more than it may, and that is what overfits first. In one pass nothing is predicted that was learned
+        before. Where a pass is too short to learn them, ids go on, too."""
         network = self._model.network
         network.forget_ids()
         self._optimiser.state.pop(network.item_id, None)
