@@ -13,37 +13,6 @@ from model.spec import ModelSpec
 Preset = Callable[[ModelSpec, int], Network]
 
 
-class Silenced(nn.Module):
-    """0 in the shape of what `part` answers; its weights stay as they are."""
-
-    def __init__(self, part: nn.Module) -> None:
-        super().__init__()
-        self.part = part
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        answer: Tensor = 0.0 * self.part(*inputs)
-        return answer
-
-
-class First(nn.Module):
-    """What comes in first goes out: memory that never moves, or a projection that never drifts."""
-
-    def forward(self, first: Tensor, *_others: Tensor) -> Tensor:
-        return first
-
-
-class Deaf(nn.Module):
-    """`part` with one of its inputs set to 0."""
-
-    def __init__(self, part: nn.Module, place: int) -> None:
-        super().__init__()
-        self.part, self.place = part, place
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        answer: Tensor = self.part(*(0.0 * x if n == self.place else x for n, x in enumerate(inputs)))
-        return answer
-
-
 def _changed(change: Callable[[Network], None]) -> Preset:
     def build(spec: ModelSpec, item_count: int) -> Network:
         network = peregrine(spec, item_count)
@@ -53,13 +22,34 @@ def _changed(change: Callable[[Network], None]) -> Preset:
     return build
 
 
-def _silenced(part: str) -> Preset:
-    return _changed(lambda network: setattr(network, part, Silenced(getattr(network, part))))
+def silence(part: nn.Module) -> None:
+    """It answers 0, in the shape of its answer."""
+    part.register_forward_hook(lambda _part, _inputs, answer: _zeros(answer))
+
+
+def _zeros(answer: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+    return 0.0 * answer if isinstance(answer, Tensor) else tuple(0.0 * one for one in answer)
+
+
+def still(part: nn.Module) -> None:
+    """What comes in first goes out: memory that never moves, a projection that never drifts."""
+    part.register_forward_hook(lambda _part, inputs, _answer: inputs[0])
+
+
+def deafen(part: nn.Module, place: int) -> None:
+    """It hears 0 in place of one of its inputs."""
+    part.register_forward_pre_hook(
+        lambda _part, inputs: tuple(0.0 * x if n == place else x for n, x in enumerate(inputs))
+    )
+
+
+def _silenced(name: str) -> Preset:
+    return _changed(lambda network: silence(getattr(network, name)))
 
 
 def _no_memory(network: Network) -> None:
-    for name in ("update_users", "update_items"):
-        setattr(network, name, First())
+    still(network.update_users)
+    still(network.update_items)
 
 
 def _untrained_updater(network: Network) -> None:
@@ -68,10 +58,9 @@ def _untrained_updater(network: Network) -> None:
 
 
 def _no_time_encoding(network: Network) -> None:
-    for module in list(network.modules()):
-        for name, part in module.named_children():
-            if isinstance(part, TimeEncoding):
-                setattr(module, name, Silenced(part))
+    for part in network.modules():
+        if isinstance(part, TimeEncoding):
+            silence(part)
 
 
 ABLATED: Mapping[str, Preset] = {
@@ -79,11 +68,13 @@ ABLATED: Mapping[str, Preset] = {
     "untrained-updater": _changed(_untrained_updater),
     "no-attention": _silenced("neighbours"),
     "no-time-encoding": _changed(_no_time_encoding),
-    "no-projection": _changed(lambda network: setattr(network, "projection", First())),
+    "no-projection": _changed(lambda network: still(network.projection)),
+    "no-history": _silenced("history"),
+    "no-habits": _silenced("habits"),
     "no-popularity": _silenced("popularity"),
     "no-pairs": _silenced("score_pairs"),
-    "no-text": _changed(lambda network: setattr(network, "static_items", Deaf(network.static_items, 0))),
-    "no-ids": _changed(lambda network: setattr(network, "static_items", Deaf(network.static_items, 2))),
+    "no-text": _changed(lambda network: deafen(network.static_items, 0)),
+    "no-ids": _changed(lambda network: deafen(network.static_items, 2)),
 }
 
 COMPOSITIONS: Mapping[str, Preset] = {**PRESETS, **{f"peregrine-{name}": preset for name, preset in ABLATED.items()}}

@@ -2,15 +2,17 @@
 
 update_users.onnx, update_items.onnx   m, sum, count, gap, first -> memory
 static_items.onnx    text, item_id, has_id -> x
-embed_users.onnx     those five, since, gap_stats, nb_v, nb_type, nb_gap, nb_mask, facets, has -> h, w_pop, q_pair
+embed_users.onnx     those five, since, gap_stats, habits, nb_v, nb_type, nb_gap, nb_mask, pair_features, pair_v,
+                     pair_row, facets, has -> h, w_pop, q_pair
 popularity.onnx      features -> p
-score_pairs.onnx     features, q_pair -> s
+score_pairs.onnx     features, query -> s
 items.safetensors    item_id (N, d/2), initial_user (d,), initial_item (d/2,)
 spec.json, item_ids.json, weights.safetensors   as in `model.weights`: a bundle can be evaluated and trained further
 metrics.json         validation figures of the run
 manifest.json        format, version, when it was made, sha256 of every other file
 
-All tensors are float32 but nb_type (int64); the first axis of every input is the batch.
+All tensors are float32 but nb_type and pair_row (int64). The first axis of an input is the batch, that of pair_* the
+number of all pairs.
 """
 
 from __future__ import annotations
@@ -28,8 +30,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from model.process.pair_features import PAIR_FEATURES
+from model.process.pair_features import pair_width
 from model.process.popularity import popularity_width
+from model.process.user_features import USER_FEATURES
 from model.spec import FACETS, FORMAT, ModelSpec
 from model.torch_model import TorchModel
 from model.training.run_folder import METRICS
@@ -86,7 +89,7 @@ def graphs(model: TorchModel) -> list[Graph]:
         Graph(
             "score_pairs",
             network.score_pairs,
-            {"features": _some(PAIR_FEATURES), "q_pair": _some(spec.pair_dim)},
+            {"features": _some(pair_width(spec)), "query": _some(spec.pair_dim + 1)},
             ("s",),
         ),
     ]
@@ -122,18 +125,22 @@ def _read(spec: ModelSpec) -> dict[str, Tensor]:
     return {
         "since": _some(),
         "gap_stats": _some(2),
+        "habits": _some(USER_FEATURES),
         "nb_v": _some(n, spec.dim),
         "nb_type": torch.zeros(EXAMPLE_BATCH, n, dtype=torch.int64),
         "nb_gap": _some(n),
         "nb_mask": _some(n),
+        "pair_features": _some(pair_width(spec)),
+        "pair_v": _some(spec.dim),
+        "pair_row": torch.arange(EXAMPLE_BATCH),
         "facets": _some(len(FACETS), spec.facet_dim),
         "has": _some(len(FACETS)),
     }
 
 
 def _write_graph(graph: Graph, path: Path) -> None:
-    batch = torch.export.Dim("batch", min=1)
-    dynamic = tuple({0: batch} for _ in graph.inputs)
+    batch, pairs = torch.export.Dim("batch", min=1), torch.export.Dim("pairs", min=1)
+    dynamic = tuple({0: pairs if name.startswith("pair_") else batch} for name in graph.inputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own internals
         program = torch.onnx.export(

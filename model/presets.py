@@ -14,17 +14,21 @@ from torch import Tensor, nn
 from model.modules.facets import FacetTokens
 from model.modules.fusion import ProfileFusion
 from model.modules.graph_embedding import GraphEmbedding
+from model.modules.habits import HabitWeights
+from model.modules.history import HistoryPooling
 from model.modules.memory_updater import MemoryUpdater
 from model.modules.neighbours import NeighbourAttention
 from model.modules.pair import PairNetwork
 from model.modules.popularity import PopularityNetwork
 from model.modules.projection import EarlyLateProjection
 from model.modules.static_item import StaticItem
-from model.process.pair_features import PAIR_FEATURES
+from model.process.pair_features import pair_width
 from model.process.popularity import popularity_width
+from model.process.user_features import USER_FEATURES
 from model.spec import ModelSpec
 
 HEADS = 4
+HISTORY_HEADS = 2
 HIDDEN = 48
 """Width of the popularity and pair networks."""
 DROPOUT = 0.1
@@ -37,7 +41,7 @@ FACET_DROPOUT = 0.3
 class Network(nn.Module):
     """The parts, injected, and the learned vectors of `item_count` items. Its methods are the graphs of a bundle.
 
-    y_ui(t) = h_u . v_i + w_pop(h_u) . P(i, t) + pair(u, i, t),  v_i = [x_i || c_i]
+    y_ui(t) = h_u . v_i + w_pop(h_u, f_u) . P(i, t) + pair(u, i, t),  v_i = [x_i || c_i]
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Network(nn.Module):
         user_updater: MemoryUpdater,
         item_updater: MemoryUpdater,
         neighbours: NeighbourAttention,
+        history: HistoryPooling,
         projection: EarlyLateProjection,
         graph: GraphEmbedding,
         facets: FacetTokens,
@@ -55,20 +60,28 @@ class Network(nn.Module):
         static_item: StaticItem,
         popularity: PopularityNetwork,
         pair: PairNetwork,
+        habits: HabitWeights,
     ) -> None:
         super().__init__()
         self.spec = spec
         self.update_users, self.update_items = user_updater, item_updater
-        self.neighbours, self.projection, self.graph = neighbours, projection, graph
+        self.neighbours, self.history, self.projection, self.graph = neighbours, history, projection, graph
         self.facets, self.fusion = facets, fusion
         self.static_items, self.popularity, self.score_pairs = static_item, popularity, pair
+        self.habits = habits
         self.w_pop = nn.Linear(spec.dim, spec.popularity_dim)
         self.q_pair = nn.Linear(spec.dim, spec.pair_dim)
         self.initial_user = nn.Parameter(torch.zeros(spec.dim))
         self.initial_item = nn.Parameter(torch.zeros(spec.item_dim))
-        self.item_id = nn.Parameter(torch.randn(item_count, spec.item_dim) * ID_SCALE)
+        self.item_id = nn.Parameter(torch.empty(item_count, spec.item_dim))
+        self.forget_ids()
         with torch.no_grad():
             self.w_pop.bias.fill_(spec.popularity_dim**-0.5)
+
+    @torch.no_grad()
+    def forget_ids(self) -> None:
+        """Draws all learned ids anew."""
+        self.item_id.normal_(std=ID_SCALE)
 
     def embed_users(
         self,
@@ -79,53 +92,71 @@ class Network(nn.Module):
         first: Tensor,
         since: Tensor,
         gap_stats: Tensor,
+        habits: Tensor,
         nb_v: Tensor,
         nb_type: Tensor,
         nb_gap: Tensor,
         nb_mask: Tensor,
+        pair_features: Tensor,
+        pair_v: Tensor,
+        pair_row: Tensor,
         facets: Tensor,
         has: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows and neighbours of B users -> h (B, d), w_pop (B, P), q_pair (B, q). Shapes as in `UserInputs`."""
+        """Rows, neighbours and M pairs of B users -> h (B, d), w_pop (B, P), q_pair (B, q). Shapes: `UserInputs`."""
         memory = self.update_users(m, total, count, gap, first)
-        return self.embed_memory(memory, since, gap_stats, nb_v, nb_type, nb_gap, nb_mask, facets, has)
+        near = (nb_v, nb_type, nb_gap, nb_mask)
+        history = (pair_features, pair_v, pair_row)
+        return self.embed_memory(memory, since, gap_stats, habits, *near, *history, facets, has)
 
     def embed_memory(
         self,
         memory: Tensor,
         since: Tensor,
         gap_stats: Tensor,
+        habits: Tensor,
         nb_v: Tensor,
         nb_type: Tensor,
         nb_gap: Tensor,
         nb_mask: Tensor,
+        pair_features: Tensor,
+        pair_v: Tensor,
+        pair_row: Tensor,
         facets: Tensor,
         has: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The same from committed memory (B, d)."""
         near = self.neighbours(memory, nb_v, nb_type, nb_gap, nb_mask)
-        graph = self.graph(memory, near, self.projection(memory, since, gap_stats))
+        history = self.history(pair_features, pair_v, pair_row, memory)
+        graph = self.graph(memory, near, self.projection(memory, since, gap_stats), history)
         h = self.fusion(graph, self.facets(facets, has))
-        return h, self.w_pop(h), self.q_pair(h)
+        w_pop, q_pair = self.habits(habits)
+        return h, self.w_pop(h) + w_pop, self.q_pair(h) + q_pair
 
 
 def peregrine(spec: ModelSpec, item_count: int) -> Network:
-    """The served preset: GRU memory on rows, one layer of attention, early/late projection, facets, counts."""
+    """The served preset: GRU memory on rows, attention, history, early/late projection, facets, counts."""
+    user_updater = MemoryUpdater(spec.dim, spec.message_dim, spec.time_dim)
+    item_updater = MemoryUpdater(spec.item_dim, spec.message_dim, spec.time_dim)
     return Network(
         spec,
         item_count,
-        user_updater=MemoryUpdater(spec.dim, spec.message_dim, spec.time_dim),
-        item_updater=MemoryUpdater(spec.item_dim, spec.message_dim, spec.time_dim),
+        user_updater=user_updater,
+        item_updater=item_updater,
         neighbours=NeighbourAttention(spec.dim, spec.time_dim, len(spec.event_types), HEADS, DROPOUT),
         projection=EarlyLateProjection(spec.dim, spec.mean_log_gap, spec.sigma_log_gap, spec.gap_prior),
-        graph=GraphEmbedding(spec.dim),
+        history=HistoryPooling(pair_width(spec), HISTORY_HEADS, HIDDEN),
+        graph=GraphEmbedding(spec.dim, HISTORY_HEADS),
         facets=FacetTokens(spec.facet_dim, spec.dim, FACET_DROPOUT),
-        fusion=ProfileFusion(spec.dim, spec.dim // 2, HEADS, DROPOUT),
+        fusion=ProfileFusion(spec.dim, spec.dim // 2, HEADS, DROPOUT, spec.dim**-0.5),
         static_item=StaticItem(spec.text_dim, spec.item_dim),
         popularity=PopularityNetwork(popularity_width(spec), spec.popularity_dim, HIDDEN),
-        pair=PairNetwork(PAIR_FEATURES, spec.pair_dim, HIDDEN),
+        pair=PairNetwork(pair_width(spec), spec.pair_dim, HIDDEN),
+        habits=HabitWeights(USER_FEATURES, spec.popularity_dim, spec.pair_dim, HIDDEN),
     )
 
 
-PRESETS: Mapping[str, Callable[[ModelSpec, int], Network]] = {"peregrine": peregrine}
+PRESETS: Mapping[str, Callable[[ModelSpec, int], Network]] = {
+    "peregrine": peregrine,
+}
 """By the name that a spec carries; each takes the spec and the number of items with a learned vector."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 HOUR = 3_600
 DAY = 86_400
-FORMAT = 1
+FORMAT = 2
 """Version of the bundle format and of the packed rows; a change of either raises it."""
 
 EVENT_TYPES = ("other", "view", "click", "cart", "purchase", "like", "dislike", "rating")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.presets import Network
 from model.process.records import Float, Records, row_inputs
-from model.process.temporal_model import UserEmbeddings, UserInputs
+from model.process.temporal_model import READ_INPUTS, UserEmbeddings, UserInputs
 from model.spec import ModelSpec
 
 
@@ -64,8 +64,8 @@ class TorchModel:
         return array(self.network.popularity(torch.from_numpy(features)))
 
     @torch.no_grad()
-    def score_pairs(self, features: Float, q_pair: Float) -> Float:
-        return array(self.network.score_pairs(torch.from_numpy(features), torch.from_numpy(q_pair)))
+    def score_pairs(self, features: Float, query: Float) -> Float:
+        return array(self.network.score_pairs(torch.from_numpy(features), torch.from_numpy(query)))
 
     def places(self, item_ids: Sequence[str]) -> np.ndarray:
         """(N,) where each item stands in `network.item_id`; -1 for items that training has not seen."""
@@ -92,5 +92,4 @@ def row_tensors(rows: Records) -> list[Tensor]:
 
 def read_tensors(inputs: UserInputs) -> list[Tensor]:
     """What `embed_users` takes after the row, in its order."""
-    names = ("since", "gap_stats", "nb_v", "nb_type", "nb_gap", "nb_mask", "facets", "has")
-    return [torch.from_numpy(np.ascontiguousarray(getattr(inputs, name))) for name in names]
+    return [torch.from_numpy(np.ascontiguousarray(getattr(inputs, name))) for name in READ_INPUTS]

@@ -147,8 +147,9 @@ def _moment(asked: int | None, users: Users, now: int | None) -> Int:
 
 def _embed(users: Users, at: Int, index: ItemIndex, model: TemporalModel) -> tuple[Float, tuple[Int, Float]]:
     """(d + P,) the query against the item index, and what the user's own pairs add: (indexes, scores)."""
-    embedded = model.embed_users(user_inputs(users.rows, at, index.vectors, model.spec))
-    _, item, score = pair_scores(users, at, embedded.q_pair, index.counters, model)
+    inputs = user_inputs(users, at, index.vectors, index.counters, model.spec)
+    embedded = model.embed_users(inputs)
+    _, item, score = pair_scores(inputs, embedded, model)
     return widen_users(embedded.h, embedded.w_pop)[0], (item, score)
 
 

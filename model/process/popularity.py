@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from model.process.batch import Events, Items
 from model.process.decay import decay
 from model.process.groups import add_rows
-from model.process.records import NEVER, Float, Records
+from model.process.records import NEVER, Float, Int, Records
 from model.spec import DAY, ModelSpec
+
+POPULARITY_COUNTERS = ("first_event", "pop_time", "popularity", "buyers", "repeats")
+"""Fields of an item record that the features are made of."""
 
 
 def add_popularity(items: Items, events: Events, spec: ModelSpec) -> None:
@@ -31,12 +38,15 @@ def add_popularity(items: Items, events: Events, spec: ModelSpec) -> None:
 
 def popularity_width(spec: ModelSpec) -> int:
     """F_pop, the number of popularity features."""
-    return 2 * (len(spec.popularity_half_lives) + 1) + 1  # counts, trend, age, seen
+    return 2 * (len(spec.popularity_half_lives) + 1) + 3  # counts, trend, age, seen, buyers, repeats
 
 
-def popularity_features(items: Records, log_time: int, spec: ModelSpec) -> Float:
-    """(N, F_pop): log counts per half-life, their differences (trend) and log age, at floor(log_time / pop_step).
+def popularity_features(items: Records | Mapping[str, NDArray[Any]], log_time: int | Int, spec: ModelSpec) -> Float:
+    """(N, F_pop): log counts per half-life, their differences (trend), log age, whether it was seen, log buyers and how
+    many repeats there are to a buyer (log), at floor(log_time / pop_step). The last one tells what is had again and
+    again from what is had for the first time, which is all that counts for whoever has not had it.
 
+    items: (N,) records, or their `POPULARITY_COUNTERS` by name; log_time: seconds, one for all or (N,).
     A count younger than that floor is taken as it stands. Rates are events a day; the last one is the all-time mean.
     """
     at = log_time // spec.pop_step * spec.pop_step
@@ -47,8 +57,10 @@ def popularity_features(items: Records, log_time: int, spec: ModelSpec) -> Float
     rates = np.log(counts[:, :-1] / _days(spec) + 1e-3)
     rates = np.concatenate([rates, np.log(counts[:, -1:] / (age[:, None] + 1.0) + 1e-3)], axis=1)
     trend = rates[:, :-1] - rates[:, 1:]
-    columns = [np.log1p(counts), trend, np.log1p(age)[:, None], seen[:, None].astype(np.float32)]
-    return np.asarray(np.concatenate(columns, axis=1), dtype=np.float32)
+    repeats = items["repeats"].astype(np.float64)
+    repeated = np.log((repeats + 1.0) / (items["buyers"] + 1.0))
+    others = np.stack([np.log1p(age), seen, np.log1p(items["buyers"]), repeated], axis=1)
+    return np.asarray(np.concatenate([np.log1p(counts), trend, others], axis=1), dtype=np.float32)
 
 
 def _days(spec: ModelSpec) -> Float:

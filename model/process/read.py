@@ -7,47 +7,52 @@ import numpy as np
 from model.process.batch import Users
 from model.process.pair_features import pair_features
 from model.process.records import NEVER, Float, Int, Records
-from model.process.temporal_model import TemporalModel, UserInputs
+from model.process.temporal_model import TemporalModel, UserEmbeddings, UserInputs
+from model.process.user_features import user_features
 from model.spec import FACETS, ModelSpec
 
 
 def user_inputs(
-    rows: Records, at: Int, item_vectors: Float, spec: ModelSpec, facets: Float | None = None
+    users: Users, at: Int, item_vectors: Float, items: Records, spec: ModelSpec, facets: Float | None = None
 ) -> UserInputs:
     """Inputs of `embed_users` for B users, each at its own moment `at` (B,) [s].
 
-    item_vectors: (N, d) visible vectors by catalogue index; a neighbour beyond N is not known here yet and masked.
-    facets: (B, 4, d_f) text embeddings of the profiles; an all-zero facet, or None, means there is none.
+    item_vectors: (N, d) visible vectors, items: (N,) records or counters, by catalogue index; a neighbour or a pair
+    beyond N is not known here yet and left out. facets: (B, 4, d_f) text embeddings of the profiles; an all-zero facet,
+    or None, means there is none.
     """
+    rows = users.rows
     there = (rows["nb_time"] != NEVER) & (rows["nb_item"] < len(item_vectors))
     index = np.where(there, rows["nb_item"], 0)
     nb_v = item_vectors[index] if len(item_vectors) else np.zeros((*index.shape, spec.dim), np.float32)
     if facets is None:
         facets = np.zeros((len(rows), len(FACETS), spec.facet_dim), dtype=np.float32)
     since = np.where(rows["last"] == NEVER, 0, np.maximum(at - rows["last"], 0))
+    known = users.pairs["item"] < len(item_vectors)
+    item = users.pairs["item"][known].astype(np.int64)
     return UserInputs(
         rows=rows,
         since=since.astype(np.float32),
         gap_stats=np.stack([rows["log_gap_sum"], rows["gaps"]], axis=1).astype(np.float32),
+        habits=user_features(rows, at, spec),
         nb_v=nb_v * there[..., None].astype(np.float32),
         nb_type=rows["nb_type"].astype(np.int64),
         nb_gap=np.where(there, np.maximum(at[:, None] - rows["nb_time"], 0), 0).astype(np.float32),
         nb_mask=there.astype(np.float32),
+        pair_features=pair_features(users, known, at, items, spec),
+        pair_v=item_vectors[item],
+        pair_row=users.owner()[known],
+        pair_item=item,
         facets=facets,
         has=np.any(facets != 0.0, axis=2).astype(np.float32),
     )
 
 
-def pair_scores(users: Users, at: Int, q_pair: Float, items: Records, model: TemporalModel) -> tuple[Int, Int, Float]:
-    """(owner, item, score), each (M,), of all pairs of `users` whose item is among the N `items` records.
-
-    at: (B,) [s]; q_pair: (B, q).
-    """
-    owner = users.owner()
-    known = users.pairs["item"] < len(items)
-    owner, pairs = owner[known], users.pairs[known]
-    item = pairs["item"].astype(np.int64)
-    if not len(pairs):
-        return owner, item, np.empty(0, dtype=np.float32)
-    features = pair_features(pairs, users.rows["moments"][owner], items[item], at[owner], model.spec)
-    return owner, item, model.score_pairs(features, q_pair[owner])
+def pair_scores(inputs: UserInputs, embedded: UserEmbeddings, model: TemporalModel) -> tuple[Int, Int, Float]:
+    """(row, item, score), each (M,), of all pairs of the users that were read and embedded."""
+    row, item = inputs.pair_row, inputs.pair_item
+    if not len(item):
+        return row, item, np.empty(0, dtype=np.float32)
+    agreement = np.einsum("md,md->m", embedded.h[row], inputs.pair_v)
+    query = np.concatenate([embedded.q_pair[row], agreement[:, None]], axis=1)
+    return row, item, model.score_pairs(inputs.pair_features, query)

@@ -33,10 +33,15 @@ PAIR = np.dtype(
         ("item", "u4"),
         ("count", "u4"),
         ("moments", "u4"),
+        ("first_moment", "u4"),
+        ("last_moment", "u4"),
         ("decayed", "f4", (3,)),
+        ("phase", "f4", (4,)),
     ]
 )
-"""What a user did with one item: first and last time, events, moments, weighted counts decayed to `last`."""
+"""What a user did with one item: first and last time, events, moments, numbers of the first and last of the user's
+moments it was in (from 1), weighted counts decayed to `last`, and sums over its events of cos and sin of the time of
+day and of the week (UTC)."""
 
 _ROW_HEAD = [("version", "u1"), ("first", "u1"), ("flags", "u2"), ("count", "u4"), ("offset", "i8")]
 _ROW_TIMES = [("key", "i8"), ("last", "i8"), ("gap", "i8")]
@@ -77,6 +82,7 @@ def _layout(dim: int, message_dim: int, n: int, counters: int) -> Layout:
         ("nb_time", "i8", (n,)),
         ("moments", "u4"),
         ("events", "u4"),
+        ("repeats", "u4"),  # events with an item of an earlier time
         ("gaps", "u4"),  # closed gaps in log_gap_sum
         ("log_gap_sum", "f4"),
         ("evicted", "u4"),  # pairs dropped at the cap

@@ -108,7 +108,7 @@ class State:
     def score(self, users: Int, at: Int) -> Float:
         """(B, N) scores of every item for B users, each at its own moment [s]. Writes nothing."""
         batch = self.gather(users)
-        inputs = user_inputs(batch.rows, at, self._vectors, self.model.spec)
+        inputs = user_inputs(batch, at, self._vectors, self.items, self.model.spec)
         embedded = self.model.embed_users(inputs)
-        owner, item, addition = pair_scores(batch, at, embedded.q_pair, self.items, self.model)
+        owner, item, addition = pair_scores(inputs, embedded, self.model)
         return score_all(widen_users(embedded.h, embedded.w_pop), self.matrix, owner, item, addition)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from model.process.records import Float, Records
+from model.process.records import Float, Int, Records
 from model.spec import ModelSpec
 
 
@@ -18,19 +18,44 @@ class UserInputs:
     """Everything `embed_users` sees of B users at their moments (MODEL.md section 3). Gaps are in seconds.
 
     since: (B,) seconds since last_update; gap_stats: (B, 2) sum and number of the user's log gaps;
+    habits: (B, F_user) features of how the user acts;
     nb_v: (B, n, d) visible vectors of the neighbours; nb_type, nb_gap, nb_mask: (B, n);
+    pair_features: (M, F_pair), pair_v: (M, d) visible vectors, pair_row: (M,) places in B, of all their pairs;
+    pair_item: (M,) the items' catalogue indexes, which no graph takes;
     facets: (B, 4, d_f) text embeddings; has: (B, 4) 1 where a facet is there.
     """
 
     rows: Records
     since: Float
     gap_stats: Float
+    habits: Float
     nb_v: Float
     nb_type: Float
     nb_gap: Float
     nb_mask: Float
+    pair_features: Float
+    pair_v: Float
+    pair_row: Int
+    pair_item: Int
     facets: Float
     has: Float
+
+
+READ_INPUTS = (
+    "since",
+    "gap_stats",
+    "habits",
+    "nb_v",
+    "nb_type",
+    "nb_gap",
+    "nb_mask",
+    "pair_features",
+    "pair_v",
+    "pair_row",
+    "facets",
+    "has",
+)
+"""What `embed_users` takes after the row, in its order."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +105,6 @@ class TemporalModel(Updaters, Protocol):
         """(N, F_pop) features -> (N, P)."""
         ...
 
-    def score_pairs(self, features: Float, q_pair: Float) -> Float:
-        """(M, F_pair) features of pairs and (M, q) of their users -> (M,) additions to the score."""
+    def score_pairs(self, features: Float, query: Float) -> Float:
+        """(M, F_pair) features of pairs, (M, q + 1) [q_pair of their user || h . v] -> (M,) additions to the score."""
         ...

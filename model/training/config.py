@@ -30,7 +30,15 @@ class TrainingConfig:
     """One thread makes a run repeatable to the last bit."""
 
     batch_events: int = 256
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
+    count_rate: float = 6e-3
+    """Learning rate of the networks over counters: popularity, pairs and habits."""
+    warm_up: int = 50
+    """Steps over which the rates rise."""
+    last_rate: float = 0.05
+    """Share of the rates that is left at the end of an epoch; they fall in a straight line."""
+    average: float = 0.998
+    """Share of the running average of weights that a step leaves."""
     weight_decay: float = 0.01
     clip: float = 1.0
     """Largest norm of a step's gradient."""

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.process.batch import Events
-from model.process.pair_features import pair_features
 from model.process.read import user_inputs
 from model.process.records import Float, Int
 from model.state import Steps, TrainingState
@@ -26,6 +25,7 @@ class Reads:
     steps: Steps
     since: Float  # (B,)
     gap_stats: Float  # (B, 2)
+    habits: Float  # (B, F_user)
     nb_item: Int  # (B, n)
     nb_type: Int
     nb_gap: Float
@@ -34,6 +34,7 @@ class Reads:
     pair_row: Int  # (M,)
     pair_item: Int
     pair_features: Float  # (M, F_pair)
+    pair_v: Float  # (M, d)
 
     event_row: Int  # (E,)
     event_item: Int
@@ -66,6 +67,7 @@ class Reads:
                 steps=self.steps.take(slice(low, high)),
                 since=self.since[low:high],
                 gap_stats=self.gap_stats[low:high],
+                habits=self.habits[low:high],
                 nb_item=self.nb_item[low:high],
                 nb_type=self.nb_type[low:high],
                 nb_gap=self.nb_gap[low:high],
@@ -73,6 +75,7 @@ class Reads:
                 pair_row=self.pair_row[pairs] - low,
                 pair_item=self.pair_item[pairs],
                 pair_features=self.pair_features[pairs],
+                pair_v=self.pair_v[pairs],
                 event_row=self.event_row[events] - low,
                 event_item=self.event_item[events],
                 event_weight=self.event_weight[events],
@@ -88,21 +91,22 @@ def read_moments(memory: TrainingState, events: Events, available: NDArray[np.bo
     at = np.zeros(len(codes), dtype=np.int64)
     at[row] = events.timestamp
     users = state.gather(codes)
-    owner, pairs = users.owner(), users.pairs
-    item = pairs["item"].astype(np.int64)
-    inputs = user_inputs(users.rows, at, state.item_vectors, spec)
+    inputs = user_inputs(users, at, state.item_vectors, state.items, spec)
+    owner, item = inputs.pair_row, inputs.pair_item
     weight = np.asarray(spec.weights(), dtype=np.float32)[events.type]
     return Reads(
         steps=memory.user_steps(codes),
         since=inputs.since,
         gap_stats=inputs.gap_stats,
+        habits=inputs.habits,
         nb_item=np.where(inputs.nb_mask > 0, users.rows["nb_item"], 0).astype(np.int64),
         nb_type=users.rows["nb_type"].astype(np.int64),
         nb_gap=inputs.nb_gap,
         nb_mask=inputs.nb_mask,
         pair_row=owner,
         pair_item=item,
-        pair_features=pair_features(pairs, users.rows["moments"][owner], state.items[item], at[owner], spec),
+        pair_features=inputs.pair_features,
+        pair_v=inputs.pair_v,
         event_row=row,
         event_item=events.item,
         event_weight=weight * available[events.item],

@@ -126,7 +126,9 @@ class TrainingStep:
 
         seen = np.isin(reads.pair_item, side.columns.items)
         own = (torch.from_numpy(reads.pair_row[seen]), torch.from_numpy(column(reads.pair_item[seen])))
-        addition = self._network.score_pairs(torch.from_numpy(reads.pair_features[seen]), q_pair[own[0]])
+        agreement = (h[own[0]] * side.vectors[own[1]]).sum(dim=1, keepdim=True)
+        query = torch.cat([q_pair[own[0]], agreement], dim=1)
+        addition = self._network.score_pairs(torch.from_numpy(reads.pair_features[seen]), query)
         scores = scores.index_put(own, addition, accumulate=True)
         unseen = scores.index_put(own, torch.full_like(addition, EXCLUDED))
         return softmax_loss(scores, *place, weight), softmax_loss(unseen, *place, weight * new)
@@ -140,15 +142,20 @@ class TrainingStep:
         longest = -(-kept * n // (USER_STEPS + 1))
         mask = torch.from_numpy(reads.nb_mask * (np.arange(n) < longest[:, None]))
         nb_v = side.vectors[torch.from_numpy(side.columns.of(reads.nb_item))]
+        shown = kept[reads.pair_row] > USER_STEPS
         memory = reads.steps.replay(self._network.update_users, self._network.initial_user)
         return self._network.embed_memory(
             memory,
             torch.from_numpy(reads.since) * there,
             torch.from_numpy(reads.gap_stats) * there.unsqueeze(1),
+            torch.from_numpy(reads.habits),
             nb_v * mask.unsqueeze(2),
             torch.from_numpy(reads.nb_type),
             torch.from_numpy(reads.nb_gap),
             mask,
+            torch.from_numpy(reads.pair_features[shown]),
+            torch.from_numpy(reads.pair_v[shown]),
+            torch.from_numpy(reads.pair_row[shown]),
             torch.zeros(len(reads), len(FACETS), self._spec.facet_dim),
             torch.zeros(len(reads), len(FACETS)),
         )

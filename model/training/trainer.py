@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from model.data.dataset import Dataset
-from model.presets import Network
+from model.presets import ID_SCALE, Network
 from model.process.records import Float
 from model.state import TrainingState
 from model.stream import new_state, to_events
 from model.torch_model import TorchModel
+from model.training.average import average_of
 from model.training.batches import steps
 from model.training.config import TrainingConfig
+from model.training.measure import measure
 from model.training.negatives import Negatives
 from model.training.reads import Reads, read_moments
 from model.training.step import TrainingStep
@@ -41,17 +43,14 @@ class Trainer:
     """
 
     def __init__(self, network: Network, dataset: Dataset, item_ids: list[str], text: Float, config: TrainingConfig):
-        self.model = TorchModel(network, item_ids)
+        self._model = TorchModel(network, item_ids)
+        measure(self._model, dataset, text)
+        self._average = average_of(network, config.average)
+        self.model = TorchModel(cast(Network, self._average.module), item_ids)
         self._dataset, self._text, self._config = dataset, text, config
         self._rng = np.random.default_rng(config.seed)
-        self._optimiser = torch.optim.AdamW(
-            [
-                {"params": [p for p in network.parameters() if p.dim() > 1], "weight_decay": config.weight_decay},
-                {"params": [p for p in network.parameters() if p.dim() <= 1], "weight_decay": 0.0},
-            ],
-            lr=config.learning_rate,
-            fused=True,
-        )
+        self._optimiser = torch.optim.AdamW(_groups(network, config), fused=True)
+        self._steps = 0
 
     @property
     def events(self) -> int:
@@ -61,7 +60,9 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""
         return {
-            "network": self.model.network.state_dict(),
+            "network": self._model.network.state_dict(),
+            "average": self._average.state_dict(),
+            "steps": self._steps,
             "optimiser": self._optimiser.state_dict(),
             "sampling": self._rng.bit_generator.state,
             "dropout": torch.get_rng_state(),
@@ -69,20 +70,24 @@ class Trainer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on where `state` was taken."""
-        self.model.network.load_state_dict(state["network"])
+        self._model.network.load_state_dict(state["network"])
+        self._average.load_state_dict(state["average"])
+        self._steps = state["steps"]
         self._optimiser.load_state_dict(state["optimiser"])
         self._rng.bit_generator.state = state["sampling"]
         torch.set_rng_state(state["dropout"])
 
     def epoch(self, on_step: OnStep) -> None:
         """One pass over the stream from an empty state."""
-        network, config = self.model.network, self._config
+        network, config = self._model.network, self._config
         network.train()
-        memory = TrainingState(new_state(self.model, self._dataset, self._text))
+        if self._steps and self._learns_ids_in_one_pass():
+            self._forget_ids()
+        memory = TrainingState(new_state(self._model, self._dataset, self._text))
         counts = np.bincount(self._dataset.item, minlength=self._dataset.n_items)
         negatives = Negatives(counts, config.negatives, config.full_softmax, self._rng)
-        step = TrainingStep(self.model, memory, self._dataset.item_ids, self._text, negatives, config, self._rng)
-        events = to_events(self._dataset, self.model.spec)
+        step = TrainingStep(self._model, memory, self._dataset.item_ids, self._text, negatives, config, self._rng)
+        events = to_events(self._dataset, self._model.spec)
         for group in steps(self._dataset, config.batch_events):
             here = events.take(slice(group[0].start, group[-1].stop))
             available = step.available(int(here.timestamp[0]))
@@ -93,7 +98,42 @@ class Trainer:
                 reads.append(read_moments(memory, part, available))
                 memory.apply(part)
             next_loss, discover_loss = step.backward(side, Reads.join(reads))
-            torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-            self._optimiser.step()
-            self._optimiser.zero_grad()
+            self._update(1.0 - group[0].start / len(self._dataset))
             on_step(StepResult(len(here), next_loss, discover_loss))
+
+    def _learns_ids_in_one_pass(self) -> bool:
+        """Whether an epoch's steps can move a weight by what ids start with, its rate being half the full one on
+        average."""
+        count = sum(1 for _ in steps(self._dataset, self._config.batch_events))
+        return count * self._config.learning_rate / 2 >= ID_SCALE
+
+    def _forget_ids(self) -> None:
+        """Learned ids begin anew: they have seen the epoch's events before, the rest of the network then learns to
+        trust them more than it may, and that is what overfits first. In one pass nothing is predicted that was learned
+        before. Where a pass is too short to learn them, ids go on, too."""
+        network = self._model.network
+        network.forget_ids()
+        self._optimiser.state.pop(network.item_id, None)
+        self.model.network.item_id.data.copy_(network.item_id.data)
+
+    def _update(self, left: float) -> None:
+        """One step of the optimiser and of the average. The rate rises over the first steps, and falls with the share
+        `left` of the epoch: each epoch may be the last."""
+        self._steps += 1
+        network, config = self._model.network, self._config
+        for group in self._optimiser.param_groups:
+            group["lr"] = group["full_lr"] * min(1.0, self._steps / config.warm_up, max(left, config.last_rate))
+        torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        self._average.update_parameters(network)
+
+
+def _groups(network: Network, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Parameters by rate and decay: networks over counters learn faster; biases and norms do not decay."""
+    counts = {id(p) for part in (network.popularity, network.score_pairs, network.habits) for p in part.parameters()}
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for parameter in network.parameters():
+        rate = config.count_rate if id(parameter) in counts else config.learning_rate
+        groups.setdefault((rate, config.weight_decay if parameter.dim() > 1 else 0.0), []).append(parameter)
+    return [{"params": group, "lr": rate, "full_lr": rate, "weight_decay": w} for (rate, w), group in groups.items()]

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 from model.process.records import Float, Records, row_inputs
-from model.process.temporal_model import UserEmbeddings, UserInputs
+from model.process.temporal_model import READ_INPUTS, UserEmbeddings, UserInputs
 from model.spec import ModelSpec
 from service.errors import BundleError
 
@@ -37,17 +37,14 @@ class OnnxModel:
         return self._run("static_items", {"text": text, "item_id": item_id, "has_id": has_id})[0]
 
     def embed_users(self, inputs: UserInputs) -> UserEmbeddings:
-        feed = row_inputs(inputs.rows) | {
-            name: getattr(inputs, name)
-            for name in ("since", "gap_stats", "nb_v", "nb_type", "nb_gap", "nb_mask", "facets", "has")
-        }
+        feed = row_inputs(inputs.rows) | {name: getattr(inputs, name) for name in READ_INPUTS}
         return UserEmbeddings(*self._run("embed_users", feed))
 
     def popularity(self, features: Float) -> Float:
         return self._run("popularity", {"features": features})[0]
 
-    def score_pairs(self, features: Float, q_pair: Float) -> Float:
-        return self._run("score_pairs", {"features": features, "q_pair": q_pair})[0]
+    def score_pairs(self, features: Float, query: Float) -> Float:
+        return self._run("score_pairs", {"features": features, "query": query})[0]
 
     def _run(self, graph: str, feed: dict[str, Any]) -> list[Float]:
         outputs: list[Float] = self._graphs[graph].run(None, feed)
@@ -58,10 +55,11 @@ class OnnxModel:
 
         Raises BundleError if a graph's inputs or outputs do not have the widths of the spec.
         """
-        from model.process.pair_features import PAIR_FEATURES
+        from model.process.batch import Users
+        from model.process.pair_features import pair_width
         from model.process.popularity import popularity_width
         from model.process.read import user_inputs
-        from model.process.records import new_items, new_users
+        from model.process.records import PAIR, new_items, new_users
 
         spec = self.spec
         zeros = np.zeros
@@ -69,7 +67,9 @@ class OnnxModel:
             users = new_users(2, spec, self.initial_user)
             items = new_items(2, spec, self.initial_item)
             vectors = zeros((1, spec.dim), np.float32)
-            embedded = self.embed_users(user_inputs(users, zeros(2, np.int64), vectors, spec))
+            with_pairs = Users.gather(users, [np.zeros(1, PAIR)] * 2)
+            embedded = self.embed_users(user_inputs(with_pairs, zeros(2, np.int64), vectors, items[:1], spec))
+            query = np.concatenate([embedded.q_pair, zeros((2, 1), np.float32)], axis=1)
             found = {
                 "update_users": self.update_users(users).shape,
                 "update_items": self.update_items(items).shape,
@@ -78,7 +78,7 @@ class OnnxModel:
                 ).shape,
                 "embed_users": embedded.h.shape + embedded.w_pop.shape[1:] + embedded.q_pair.shape[1:],
                 "popularity": self.popularity(zeros((2, popularity_width(spec)), np.float32)).shape,
-                "score_pairs": self.score_pairs(zeros((2, PAIR_FEATURES), np.float32), embedded.q_pair).shape,
+                "score_pairs": self.score_pairs(zeros((2, pair_width(spec)), np.float32), query).shape,
             }
         except (ValueError, ort.capi.onnxruntime_pybind11_state.InvalidArgument) as exc:
             raise BundleError(f"a graph does not take the inputs that spec.json describes: {exc}") from exc

@@ -69,5 +69,5 @@ class Recorded:
     def popularity(self, features: Float) -> Float:
         return self._model.popularity(features)
 
-    def score_pairs(self, features: Float, q_pair: Float) -> Float:
-        return self._model.score_pairs(features, q_pair)
+    def score_pairs(self, features: Float, query: Float) -> Float:
+        return self._model.score_pairs(features, query)

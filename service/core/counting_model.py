@@ -45,6 +45,6 @@ class CountingModel:
         out[:, 0] = features[:, self._week]
         return out
 
-    def score_pairs(self, features: Float, q_pair: Float) -> Float:
+    def score_pairs(self, features: Float, query: Float) -> Float:
         """Zero: (M, F_pair), (M, q) -> (M,)."""
         return np.zeros(len(features), dtype=np.float32)

@@ -25,6 +25,8 @@ TEXT = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 
 SWITCHED_OFF: dict[str, Callable[[Network], list[nn.Module]]] = {
     "no-attention": lambda network: [network.neighbours],
+    "no-history": lambda network: [network.history],
+    "no-habits": lambda network: [network.habits],
     "no-popularity": lambda network: [network.popularity],
     "no-pairs": lambda network: [network.score_pairs],
     "no-text": lambda network: [part for part in network.static_items.modules() if isinstance(part, nn.Linear)],

@@ -72,7 +72,9 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, int]:
         return compared(tmp_path_factory.mktemp("unbroken")), sum(done)
 
 
-@pytest.mark.parametrize("part", [0.05, 0.2, 0.35, 0.5, 0.7, 0.95])
+@pytest.mark.parametrize(
+    "part", [pytest.param(0.05, marks=pytest.mark.long), 0.3, 0.7, pytest.param(0.95, marks=pytest.mark.long)]
+)
 def test_a_killed_comparison_goes_on_to_the_figures_of_an_unbroken_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unbroken: tuple[bytes, int], part: float
 ) -> None:

@@ -14,9 +14,12 @@ from model.modules.distillation import Distillation
 from model.modules.facets import FacetTokens
 from model.modules.fusion import ProfileFusion
 from model.modules.graph_embedding import GraphEmbedding
+from model.modules.habits import HabitWeights
+from model.modules.history import HistoryPooling
 from model.modules.memory_updater import MemoryUpdater
 from model.modules.neighbours import NeighbourAttention
 from model.modules.projection import EarlyLateProjection
+from model.modules.standardise import LEAST_SPREAD, Standardise
 from model.modules.static_item import StaticItem
 from model.modules.time_encoding import TimeEncoding
 
@@ -87,9 +90,33 @@ def test_the_reset_gate_holds_back_what_memory_says_of_the_new_value() -> None:
 def test_the_updater_sees_the_mean_message_the_gap_the_count_and_whether_it_is_the_first() -> None:
     update = MemoryUpdater(2, 1, 2)
     seen: list[Tensor] = []
-    update.input.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    update.from_input.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
     update(torch.zeros(1, 2), torch.tensor([[6.0]]), torch.tensor([3.0]), torch.tensor([0.0]), torch.tensor([1.0]))
     torch.testing.assert_close(seen[0], torch.tensor([[2.0, 1.0, 0.0, math.log(4.0), 1.0]]))
+
+
+def test_a_new_updater_begins_with_its_first_message_and_then_averages() -> None:
+    torch.manual_seed(0)
+    update = MemoryUpdater(16, 16, 2)
+    message, other = torch.tensor([[1.0, -1.0] * 8]), torch.tensor([[1.0, 1.0, -1.0, -1.0] * 4])
+    one = torch.ones(1)
+    memory = update(torch.zeros(1, 16), message, one, one, one)
+    assert torch.cosine_similarity(memory, message) > 0.9
+    for _ in range(2):
+        memory = update(memory, other, one, one, 0 * one)
+    assert torch.cosine_similarity(memory, message) > 0.3
+    assert torch.cosine_similarity(memory, other) > 0.1
+
+
+def test_a_history_is_the_mean_of_its_items_beside_one_blank_under_weights_of_their_pairs() -> None:
+    pool = HistoryPooling(1, 2, 4)
+    zeroed(pool)
+    pool.layers[-1].bias.copy_(torch.tensor([0.0, math.log(3.0)]))
+    v, row = torch.tensor([[1.0, 0.0], [3.0, 2.0], [4.0, 4.0]]), torch.tensor([0, 0, 2])
+    pooled = pool(torch.zeros(3, 1), v, row, torch.zeros(3, 5))
+    first, second = 1.0 / 3.0, 3.0 / 7.0
+    expected = [[4 * first, 2 * first, 4 * second, 2 * second], [0.0] * 4, [2.0, 2.0, 3.0, 3.0]]
+    torch.testing.assert_close(pooled, torch.tensor(expected))
 
 
 def identity_attention() -> Attention:
@@ -141,12 +168,13 @@ def test_projection_compares_the_gap_with_the_users_own_shrunk_to_the_training_m
     torch.testing.assert_close(project(memory, early, new_user)[0], normalised([1.0, 3.0 * -4.0]))
 
 
-def test_the_graph_embedding_joins_memory_neighbours_and_projection() -> None:
-    join = GraphEmbedding(1)
+def test_the_graph_embedding_joins_memory_neighbours_projection_and_history() -> None:
+    join = GraphEmbedding(2, heads=2)
     zeroed(join)
-    join.join.weight.copy_(torch.tensor([[1.0, 10.0, 100.0]]))
-    out = join(torch.tensor([[1.0]]), torch.tensor([[2.0]]), torch.tensor([[3.0]]))
-    assert out.item() == 321.0
+    join.join.weight[0, ::2] = torch.tensor([1.0, 10.0, 100.0, 1_000.0, 10_000.0])
+    memory, near, projected = (torch.tensor([[value, 0.0]]) for value in (1.0, 2.0, 3.0))
+    out = join(memory, near, projected, torch.tensor([[4.0, 0.0, 5.0, 0.0]]))
+    assert out.tolist() == [[54_321.0, 0.0]]
 
 
 def test_distillation_keeps_the_dimensions_that_agree_most() -> None:
@@ -195,3 +223,36 @@ def test_an_items_text_is_projected_and_normalised() -> None:
     static.text.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]))
     out = static(torch.tensor([[3.0, 6.0]]), torch.zeros(1, 3), torch.zeros(1))
     torch.testing.assert_close(out[0], normalised([3.0, 6.0, 0.0]))
+
+
+def test_texts_start_in_the_directions_in_which_they_differ() -> None:
+    static = StaticItem(text_dim=4, item_dim=2)
+    texts = torch.tensor([[5.0, 2.0, 0.0, 0.0], [5.0, -2.0, 0.0, 0.0], [5.0, 0.0, 1.0, 0.0], [5.0, 0.0, -1.0, 0.0]])
+    static.measure(texts)
+    directions = static.text.weight / static.text.weight.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(directions.abs(), torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]))
+
+
+def test_standardised_features_have_mean_0_and_the_measured_spread() -> None:
+    standardise = Standardise(2)
+    sample = torch.tensor([[1.0, 5.0], [3.0, 5.0]])
+    torch.testing.assert_close(standardise(sample), sample)  # nothing measured yet
+    standardise.measure(sample)
+    spread = math.sqrt(2.0) + LEAST_SPREAD
+    torch.testing.assert_close(standardise(sample), torch.tensor([[-1.0 / spread, 0.0], [1.0 / spread, 0.0]]))
+
+
+def test_the_measured_constants_travel_with_the_weights() -> None:
+    measured = Standardise(1)
+    measured.measure(torch.tensor([[1.0], [3.0]]))
+    loaded = Standardise(1)
+    loaded.load_state_dict(measured.state_dict())
+    assert torch.equal(loaded(torch.tensor([[7.0]])), measured(torch.tensor([[7.0]])))
+
+
+def test_habits_move_both_weights() -> None:
+    weights = HabitWeights(3, 2, 4, 8)
+    (w_pop, q_pair), (others_pop, others_pair) = weights(torch.zeros(1, 3)), weights(torch.ones(1, 3))
+    assert (w_pop.shape, q_pair.shape) == ((1, 2), (1, 4))
+    assert not torch.allclose(w_pop, others_pop)
+    assert not torch.allclose(q_pair, others_pair)

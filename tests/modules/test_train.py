@@ -165,6 +165,23 @@ def test_curves_can_be_drawn_where_validation_has_no_first_time_pair(tmp_path: P
     assert (tmp_path / "curves.png").stat().st_size > 1_000
 
 
+@pytest.mark.parametrize(("learning_rate", "anew"), [(0.5, 1), (0.05, 0)])
+def test_an_epoch_learns_ids_anew_if_it_is_long_enough(
+    learning_rate: float, anew: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = two_camps(events=200)  # 4 steps
+    spec = with_statistics(ModelSpec(dim=16, time_dim=8, neighbours=8, text_dim=1), dataset)
+    text = np.zeros((dataset.n_items, 1), dtype=np.float32)
+    network = peregrine(spec, dataset.n_items)
+    trainer = Trainer(network, dataset, dataset.item_ids, text, replace(TINY, learning_rate=learning_rate))
+    drawn: list[bool] = []
+    forget = network.forget_ids
+    monkeypatch.setattr(network, "forget_ids", lambda: drawn.append(True) or forget())
+    for _ in range(2):
+        trainer.epoch(lambda _: None)
+    assert len(drawn) == anew
+
+
 def test_unknown_items_get_no_learned_vector() -> None:
     spec = ModelSpec(dim=16, text_dim=3)
     model = TorchModel(peregrine(spec, 2).eval(), ["a", "b"])

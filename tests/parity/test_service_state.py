@@ -32,6 +32,6 @@ def test_the_service_gives_training_its_own_state_whatever_the_order_inside_a_ti
             else:
                 np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
     for ours, theirs in zip(last.served.pairs, last.trained.pairs, strict=True):
-        for name in ("item", "count", "moments", "first", "last"):
+        for name in ("item", "count", "moments", "first_moment", "last_moment", "first", "last"):
             np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
         np.testing.assert_allclose(ours["decayed"], theirs["decayed"], rtol=1e-4)

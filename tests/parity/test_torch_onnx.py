@@ -15,7 +15,7 @@ from torch import Tensor
 
 from model.export import Graph, export, graphs
 from model.presets import peregrine
-from model.spec import ModelSpec
+from model.spec import FORMAT, ModelSpec
 from model.torch_model import TorchModel
 from model.training.run_folder import METRICS
 from model.weights import WeightsError, load_model, save_weights
@@ -52,6 +52,8 @@ def example(graph: Graph, batch: int, seed: int = 0) -> dict[str, Tensor]:
     for name, shape in ((name, (batch, *tensor.shape[1:])) for name, tensor in graph.inputs.items()):
         if name == "nb_type":
             inputs[name] = torch.randint(len(SPEC.event_types), shape, generator=generator)
+        elif name == "pair_row":
+            inputs[name] = torch.arange(batch)
         elif name in ("gap", "since", "nb_gap"):
             inputs[name] = torch.exp(torch.rand(shape, generator=generator) * 17.0)
         elif name in ("first", "has", "has_id", "nb_mask"):
@@ -94,6 +96,8 @@ def test_a_row_alone_gives_what_it_gives_in_any_batch(bundle: Path, name: str) -
     graph, served = graph_of(bundle, name), session(bundle, name)
     inputs = example(graph, 64)
     alone = {key: tensor[5:6] for key, tensor in inputs.items()}
+    if "pair_row" in alone:
+        alone["pair_row"] = torch.zeros(1, dtype=torch.int64)
     for answer in (
         lambda tensors: run_torch(graph, tensors),
         lambda tensors: served.run(None, {key: tensor.numpy() for key, tensor in tensors.items()}),
@@ -118,7 +122,8 @@ def test_graphs_name_their_inputs_as_the_spec_of_the_bundle_says(bundle: Path) -
         graph, served = graph_of(bundle, name), session(bundle, name)
         assert [node.name for node in served.get_inputs()] == list(graph.inputs)
         assert [node.name for node in served.get_outputs()] == list(graph.outputs)
-        assert all(node.shape[0] == "batch" for node in served.get_inputs())
+        for node in served.get_inputs():
+            assert node.shape[0] == ("pairs" if node.name.startswith("pair_") else "batch")
 
 
 def test_a_bundle_is_small_whole_and_says_what_it_holds(bundle: Path) -> None:
@@ -129,7 +134,7 @@ def test_a_bundle_is_small_whole_and_says_what_it_holds(bundle: Path) -> None:
         *("items.safetensors", "item_ids.json", "weights.safetensors", "spec.json", "metrics.json"),
     }
     assert manifest["files"] == {name: sha256((bundle / name).read_bytes()).hexdigest() for name in files}
-    assert (manifest["format"], manifest["version"]) == (1, "v1")
+    assert (manifest["format"], manifest["version"]) == (FORMAT, "v1")
     assert sum(path.stat().st_size for path in bundle.iterdir()) < 10 * 2**20
     tensors = load_file(bundle / "items.safetensors")
     assert {name: tensor.shape for name, tensor in tensors.items()} == {

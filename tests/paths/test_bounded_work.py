@@ -9,7 +9,7 @@ import pytest
 
 from model.process import pairs as pairs_module
 from model.process.batch import Events, Items, Users
-from model.process.records import PAIR, Float, Records, layout
+from model.process.records import PAIR, Float, Int, Records, layout
 from model.spec import ModelSpec
 from service.adapters.in_memory import InMemoryEventSource, InMemoryLog, InMemoryState, InMemoryStateStore
 from service.core.blobs import unpack_users
@@ -149,8 +149,8 @@ def test_a_hot_user_at_the_cap_costs_its_own_pairs_and_not_those_of_others(monke
     handled: list[int] = []
     add = pairs_module._add
 
-    def counting(users: Users, items: Items, events: Events, spec: ModelSpec) -> None:
-        add(users, items, events, spec)
+    def counting(users: Users, items: Items, events: Events, number: Int, spec: ModelSpec) -> None:
+        add(users, items, events, number, spec)
         handled.append(len(users.pairs))
 
     monkeypatch.setattr(pairs_module, "_add", counting)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from model.process.batch import Events
 from model.process.records import NEVER
 from model.process.state import State
+from model.process.user_features import user_features
 from model.spec import ModelSpec
 from tests.process.toy import TOY_SPEC, ToyModel
 
@@ -43,9 +44,10 @@ def assert_same(a: State, b: State) -> None:
                 continue
             np.testing.assert_allclose(left[name], right[name], rtol=2e-5, atol=2e-6, err_msg=name)
     for left, right in zip(a.pairs, b.pairs, strict=True):
-        for name in ("item", "count", "moments", "first", "last"):
+        for name in ("item", "count", "moments", "first_moment", "last_moment", "first", "last"):
             np.testing.assert_array_equal(left[name], right[name], err_msg=name)
         np.testing.assert_allclose(left["decayed"], right["decayed"], rtol=2e-5)
+        np.testing.assert_allclose(left["phase"], right["phase"], rtol=2e-5, atol=2e-5)
     assert a.log_time == b.log_time
     np.testing.assert_allclose(a.item_vectors, b.item_vectors, rtol=2e-5, atol=2e-6)
     np.testing.assert_allclose(a.matrix, b.matrix, rtol=2e-5, atol=2e-6)
@@ -135,6 +137,35 @@ def test_pairs_count_moments_repeats_and_gaps() -> None:
     item = state.items[3]
     assert (item["events"], item["buyers"], item["repeats"]) == (4, 2, 1)
     assert item["repeat_log_gap_sum"] == pytest.approx(np.log1p(300))
+    assert state.users["repeats"].tolist() == [1, 0, 0, 0]
+
+
+def test_pairs_remember_the_first_and_last_of_their_users_moments() -> None:
+    state = make_state()
+    state.apply(make_events([(0, 1, 1_000), (0, 3, 1_100), (0, 1, 1_200), (0, 2, 1_300)]))
+    state.apply(make_events([(0, 3, 1_300), (0, 3, 1_400)], 5))
+    assert state.pairs[0]["item"].tolist() == [1, 2, 3]
+    assert state.pairs[0]["first_moment"].tolist() == [1, 4, 2]
+    assert state.pairs[0]["last_moment"].tolist() == [3, 4, 5]
+
+
+def test_pairs_sum_the_time_of_day_and_of_the_week() -> None:
+    state = make_state()
+    state.apply(make_events([(0, 1, 0), (0, 1, 6 * 3_600), (0, 1, 24 * 3_600 * 7)]))
+    quarter, seventh = 2 * np.pi / 4, 2 * np.pi / 28
+    expected = [2 + np.cos(quarter), np.sin(quarter), 2 + np.cos(seventh), np.sin(seventh)]
+    np.testing.assert_allclose(state.pairs[0]["phase"][0], expected, atol=1e-6)
+
+
+def test_a_users_features_tell_repeaters_newcomers_and_latecomers_apart() -> None:
+    state = make_state()
+    state.apply(make_events([(0, 1, 1_000), (0, 1, 1_300), (1, 1, 1_000), (1, 2, 1_300)]))
+    soon, late = (user_features(state.users[:3], np.full(3, at), TOY_SPEC) for at in (1_310, 200_000))
+    moments, share, known, due = 0, 3, 4, 6
+    np.testing.assert_allclose(soon[:, moments], np.log1p([2, 2, 0]))
+    assert soon[:, share].tolist() == [0.5, 0.0, 0.0]
+    assert soon[:, known].tolist() == [1.0, 1.0, 0.0]
+    assert np.all(late[:2, due] > soon[:2, due])
 
 
 def test_pairs_above_the_cap_drop_the_least_recent_and_are_counted() -> None:

@@ -42,5 +42,5 @@ class ToyModel:
     def popularity(self, features: Float) -> Float:
         return features[:, : self.spec.popularity_dim]
 
-    def score_pairs(self, features: Float, q_pair: Float) -> Float:
-        return (features.mean(axis=1) + q_pair.sum(axis=1)).astype(np.float32)
+    def score_pairs(self, features: Float, query: Float) -> Float:
+        return (features.mean(axis=1) + query.sum(axis=1)).astype(np.float32)
