@@ -185,6 +185,7 @@ async def test_event_ids_of_the_erased_may_be_used_again_and_those_of_others_may
     assert [one.duplicate for one in answer] == [False, True, False, True]
 
 
+@pytest.mark.long
 async def test_a_hundred_thousand_events_are_erased_in_bounded_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     here = Deployment()
     largest = 0
