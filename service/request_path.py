@@ -15,10 +15,10 @@ import structlog
 
 from model.process.batch import Users
 from model.process.read import pair_scores, user_inputs
-from model.process.records import NEVER, SWITCHED_OFF, Float, Int, new_users
+from model.process.records import NEVER, Float, Int, new_users
 from model.process.score import widen_users
 from model.process.temporal_model import TemporalModel
-from service.core.blobs import unpack_users
+from service.core.blobs import is_off, unpack_users
 from service.core.log_records import UnreadableRecord
 from service.core.times import format_time
 from service.errors import MomentPassed, StoreUnavailable
@@ -126,11 +126,6 @@ async def read_user(user_id: str, view: View, model: TemporalModel) -> tuple[Use
     except (StoreUnavailable, UnreadableRecord) as exc:
         log.warning("state_not_read", reason=str(exc))
         return None
-
-
-def is_off(users: Users) -> bool:
-    """Whether the first of `users` is switched off."""
-    return bool(users.rows["flags"][0] & SWITCHED_OFF)
 
 
 def _moment(asked: int | None, users: Users, now: int | None) -> Int:

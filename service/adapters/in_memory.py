@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from model.process.records import layout
 from model.spec import ModelSpec
 from service.adapters.in_memory_log import Clock, InMemoryEventLog, InMemoryEventSource, InMemoryLog
+from service.adapters.in_memory_profiles import InMemoryProfiles
 from service.core.feed_packing import pack_feed, unpack_feed
 from service.core.types import Commit, FeedEntry, Position, Totals
 from service.errors import Fenced, LeaseHeld, StoreUnavailable
@@ -42,7 +43,7 @@ _POLL_SECONDS = 0.002
 @dataclass
 class InMemoryState:
     """One generation: everything a commit writes. clock: of the lease; feed_length: entries of the item feed that are
-    kept; lock, skipped: shared by all generations; fullness: what `StateStore.fullness` answers.
+    kept; lock, skipped, profiles: shared by all generations; fullness: what `StateStore.fullness` answers.
     """
 
     clock: Clock = time.time
@@ -56,6 +57,7 @@ class InMemoryState:
     ids: list[str] = field(default_factory=list)
     pending: list[NDArray[np.uint32]] = field(default_factory=list)
     skipped: dict[int, str] = field(default_factory=dict)
+    profiles: InMemoryProfiles = field(default_factory=InMemoryProfiles)
     late: int = 0
     feed: deque[bytes] = field(default_factory=deque)
     feed_end: int = 0
@@ -80,8 +82,7 @@ class InMemoryState:
         """Deletes all but lease and epoch; readers of the feed notice."""
         for each in (self.users, self.items, self.texts, self.documents, self.ids, self.pending, self.feed):
             each.clear()
-        self.late = 0
-        self.feed_end += 1  # nobody has this entry: all readers reload
+        self.late, self.feed_end = 0, self.feed_end + 1  # nobody has this entry: all readers reload
         self.position = Position()
 
 
@@ -99,7 +100,9 @@ class InMemoryGenerations:
 
     def next(self) -> InMemoryStateStore:
         if self.upcoming is None:
-            shared = {name: getattr(self.active, name) for name in ("clock", "feed_length", "skipped", "lock")}
+            shared = {
+                name: getattr(self.active, name) for name in ("clock", "feed_length", "skipped", "profiles", "lock")
+            }
             self.upcoming = InMemoryState(number=self.active.number + 1, **shared)
         return InMemoryStateStore(self.upcoming, self)
 
@@ -242,14 +245,14 @@ class InMemoryStateReader:
         with self._state.lock:
             if self._state.deleted:
                 raise StoreUnavailable(f"generation {self._state.number} of the state is gone")
-            return UserRead(self._state.users.get(user_id.encode()), self._state.position.offset)
+            blob, profile = self._state.users.get(user_id.encode()), self._state.profiles.packed(user_id)
+            return UserRead(blob, self._state.position.offset, *profile)
 
     async def position(self) -> Position:
         return self._state.position
 
     async def totals(self) -> Totals:
-        state = self._state
-        with state.lock:
+        with (state := self._state).lock:
             return Totals(state.position.offset, len(state.ids), state.epoch, state.late, len(state.skipped))
 
     async def items(self, index: Sequence[int]) -> list[bytes | None]:
@@ -271,8 +274,9 @@ class InMemoryActiveState:
 
     async def current(self) -> Generation:
         state = self._generations.active
-        feed = InMemoryItemFeed(state, self._spec, self._generations)
-        return Generation(state.number, InMemoryStateReader(state), feed)
+        return Generation(
+            state.number, InMemoryStateReader(state), InMemoryItemFeed(state, self._spec, self._generations)
+        )
 
 
 class InMemoryItemFeed:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from service.adapters.keys import (
     FIRST,
     RESETTING,
+    ProfileKeys,
     StateKeys,
     pack_position,
     read_position,
@@ -144,14 +145,16 @@ class RedisStateReader:
     def __init__(self, server: Server, generation: int = FIRST, client: AsyncClient | None = None) -> None:
         self._client = client or AsyncClient(server)
         self._keys = StateKeys(server.prefix, generation)
+        self._profiles = ProfileKeys(server.prefix)
         self._generation = generation
 
     async def user(self, user_id: str) -> UserRead:
-        keys = self._keys
-        blob, offset, active = await self._client.run("MGET", keys.user(user_id.encode()), keys.offset, keys.active)
+        keys, profiles = self._keys, self._profiles
+        names = (keys.user(user_id.encode()), keys.offset, keys.active, profiles.made(user_id), profiles.edits(user_id))
+        blob, offset, active, profile, edits = await self._client.run("MGET", *names)
         if offset is None and (number := int(active or FIRST)) != self._generation:
             raise StoreUnavailable(f"generation {self._generation} of the state is gone: {number} is active")
-        return UserRead(blob, int(offset or 0))
+        return UserRead(blob, int(offset or 0), profile, edits)
 
     async def position(self) -> Position:
         return unpack_position(await self._client.run(*read_position(self._keys)))
