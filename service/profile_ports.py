@@ -118,11 +118,19 @@ class ProfileQueue(Protocol):
         """Takes or keeps the lease of the one who feeds the queue; False if another has it."""
         ...
 
+    async def leave(self, owner: str) -> None:
+        """Gives the lease back, if it is still `owner`'s."""
+        ...
+
     async def cursor(self) -> tuple[str, int]:
         """Log and offset up to which the queue was fed; ("", 0) at first."""
         ...
 
     async def move(self, log_id: str, offset: int) -> None: ...
+
+
+class ProfileBook(ProfileStore, ProfileQueue, Protocol):
+    """Both, which share what is stored."""
 
 
 class TokenBudget(Protocol):

@@ -8,7 +8,7 @@ It degrades and says so: without a bundle it serves popular items, without an an
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import structlog
@@ -20,6 +20,7 @@ from model.process.score import widen_users
 from model.process.temporal_model import TemporalModel
 from service.core.blobs import is_off, unpack_users
 from service.core.log_records import UnreadableRecord
+from service.core.profiles import Origin, StoredProfile, unpack_stored
 from service.core.times import format_time
 from service.errors import MomentPassed, StoreUnavailable
 from service.ports import ItemIndex
@@ -49,7 +50,8 @@ class Recommendation:
     strategy: `model`, `impersonal` (the model, for a user who is switched off), `popular` (there is no bundle) or
     `fallback` (popular items because a stage is dead); personalised: False if nothing about the user went into it,
     because of the switch or of a state that does not answer; degraded: the dead stages; offset: all events up to it are
-    in; items_as_of: the log's time of the items; stages: seconds by stage.
+    in; items_as_of: the log's time of the items; stages: seconds by stage; profile: where the profile comes from that
+    is in the list, None without one.
     """
 
     item_ids: list[str]
@@ -63,6 +65,7 @@ class Recommendation:
     items_as_of: int | None
     stale: bool
     stages: dict[str, float]
+    profile: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,13 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
     watch.lap("state")
     if read is None:
         return _popular(request, index, None, index.position.offset, watch, "fallback", ("state",))
-    users, committed = read
+    users, committed, stored = read
     offset = min(committed, index.position.offset)
     at = _moment(request.at, users, serving.replica.now())
     if not serving.has_bundle:
         return _popular(request, index, users, offset, watch, "popular")
-    query, additions = _embed(users, at, index, serving.model)
+    facets = None if is_off(users) else stored.inputs(serving.model.spec.embedder, serving.model.spec.facet_dim)
+    query, additions = _embed(users, at, index, serving.model, facets)
     watch.lap("embed")
     if not np.isfinite(query).all():
         log.error("embedding_is_not_finite", offset=offset)
@@ -112,17 +116,19 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
     found, scores = index.top_k(query, request.k, additions, _exclude(request, users, index))
     watch.lap("search")
     strategy = "impersonal" if is_off(users) else "model"
-    return _answer(request, index, users, offset, watch, strategy, (), found, scores)
+    answer = _answer(request, index, users, offset, watch, strategy, (), found, scores)
+    return answer if facets is None or stored.profile is None else replace(answer, profile=stored.profile.origin)
 
 
-async def read_user(user_id: str, view: View, model: TemporalModel) -> tuple[Users, int] | None:
-    """The user's record and pairs, blank if unknown, and the committed offset; None if the state cannot tell."""
+async def read_user(user_id: str, view: View, model: TemporalModel) -> tuple[Users, int, StoredProfile] | None:
+    """The user's record and pairs, blank if unknown, the committed offset, and the profile; None if the state cannot
+    tell."""
     if view.reader is None:
         return None
     try:
         read = await view.reader.user(user_id)
         blob = read.blob or new_users(1, model.spec, model.initial_user).tobytes()
-        return unpack_users([blob], model.spec), read.committed
+        return unpack_users([blob], model.spec), read.committed, unpack_stored(read.profile, read.edits)
     except (StoreUnavailable, UnreadableRecord) as exc:
         log.warning("state_not_read", reason=str(exc))
         return None
@@ -140,9 +146,11 @@ def _moment(asked: int | None, users: Users, now: int | None) -> Int:
     return np.array([at], dtype=np.int64)
 
 
-def _embed(users: Users, at: Int, index: ItemIndex, model: TemporalModel) -> tuple[Float, tuple[Int, Float]]:
+def _embed(
+    users: Users, at: Int, index: ItemIndex, model: TemporalModel, facets: Float | None
+) -> tuple[Float, tuple[Int, Float]]:
     """(d + P,) the query against the item index, and what the user's own pairs add: (indexes, scores)."""
-    inputs = user_inputs(users, at, index.vectors, index.counters, model.spec)
+    inputs = user_inputs(users, at, index.vectors, index.counters, model.spec, facets)
     embedded = model.embed_users(inputs)
     _, item, score = pair_scores(inputs, embedded, model)
     return widen_users(embedded.h, embedded.w_pop)[0], (item, score)

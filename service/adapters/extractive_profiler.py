@@ -55,7 +55,7 @@ def _terms(history: History) -> dict[str, float]:
     found: list[tuple[str, float]] = []
     shared: dict[str, set[str]] = {}
     for item in history.items:
-        for term in set(_words(item.title)):
+        for term in dict.fromkeys(_words(item.title)):
             found.append((term, _weight(item)))
             shared.setdefault(term, set()).add(item.title)
     weights = _sum(found)
@@ -91,4 +91,5 @@ def _sum(weights: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 
 def _best(weights: Mapping[str, float], most: int) -> list[str]:
-    return sorted(weights, key=lambda term: (-weights[term], term))[:most]
+    """Heaviest first; of equal ones, the newest."""
+    return sorted(weights, key=lambda term: -weights[term])[:most]

@@ -100,9 +100,8 @@ class InMemoryGenerations:
 
     def next(self) -> InMemoryStateStore:
         if self.upcoming is None:
-            shared = {
-                name: getattr(self.active, name) for name in ("clock", "feed_length", "skipped", "profiles", "lock")
-            }
+            names = ("clock", "feed_length", "skipped", "profiles", "lock")
+            shared = {name: getattr(self.active, name) for name in names}
             self.upcoming = InMemoryState(number=self.active.number + 1, **shared)
         return InMemoryStateStore(self.upcoming, self)
 
@@ -186,8 +185,7 @@ class InMemoryStateStore:
         return self._state.ids[start : start + count]
 
     def commit(self, commit: Commit) -> None:
-        state = self._state
-        with state.lock:
+        with (state := self._state).lock:
             self._check(commit.epoch)
             if state.position.offset != commit.previous:
                 raise Fenced(f"the state stands at offset {state.position.offset}, this writer left it otherwise")
@@ -208,8 +206,7 @@ class InMemoryStateStore:
                 state.publish(commit.feed)
 
     def reset(self, epoch: int, position: Position) -> None:
-        state = self._state
-        with state.lock:
+        with (state := self._state).lock:
             self._check(epoch)
             state.clear()
             state.position = position
@@ -274,9 +271,8 @@ class InMemoryActiveState:
 
     async def current(self) -> Generation:
         state = self._generations.active
-        return Generation(
-            state.number, InMemoryStateReader(state), InMemoryItemFeed(state, self._spec, self._generations)
-        )
+        feed = InMemoryItemFeed(state, self._spec, self._generations)
+        return Generation(state.number, InMemoryStateReader(state), feed)
 
 
 class InMemoryItemFeed:

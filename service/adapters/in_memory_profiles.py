@@ -133,6 +133,10 @@ class InMemoryProfiles:
         self.feeder = (owner, self.clock() + ttl_ms / 1000)
         return True
 
+    async def leave(self, owner: str) -> None:
+        if self.feeder[0] == owner:
+            self.feeder = ("", 0.0)
+
     async def cursor(self) -> tuple[str, int]:
         return self.fed
 

@@ -106,6 +106,9 @@ class RedisProfiles:
             return False
         return True
 
+    async def leave(self, owner: str) -> None:
+        await self._client.call("release", (self._keys.feeder,), (owner,))
+
     async def cursor(self) -> tuple[str, int]:
         log_id, _, offset = (await self._client.run("GET", self._keys.cursor) or b"").decode().partition(" ")
         return log_id, int(offset or 0)

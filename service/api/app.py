@@ -17,6 +17,7 @@ from service.api import (
     ops,
     personal,
     problems,
+    profiles,
     recommendations,
     users,
 )
@@ -42,7 +43,7 @@ def create_app(services: ApiServices) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.services = services
-    for resource in (events, recommendations, items, export, personal, users, ops, metrics, docs):
+    for resource in (events, recommendations, items, export, profiles, personal, users, ops, metrics, docs):
         app.include_router(resource.router)
     app.mount(docs.ASSETS, docs.assets())
     problems.install(app)

@@ -55,12 +55,15 @@ class ModelInfo(BaseModel):
 
 
 class ListState(BaseModel):
-    """What a list was made from. offset: all events up to it are in; items_as_of: the log's time of the items."""
+    """What a list was made from. offset: all events up to it are in; items_as_of: the log's time of the items;
+    profile_*: null for a list without a profile."""
 
     events_seen: int
     last_event_at: str | None
     offset: int
     items_as_of: str | None
+    profile_source: Literal["extractive", "chat"] | None
+    profile_made_at: str | None
     stale: bool
 
 
@@ -80,6 +83,8 @@ class RecommendationAnswer(BaseModel):
                         "last_event_at": "2026-01-31T12:00:00Z",
                         "offset": 4711,
                         "items_as_of": "2026-01-31T12:00:03Z",
+                        "profile_source": "chat",
+                        "profile_made_at": "2026-01-31T11:00:00Z",
                         "stale": False,
                     },
                 }

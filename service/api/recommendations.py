@@ -59,6 +59,8 @@ def _body(found: Recommendation, services: ApiServices, request_id: str) -> byte
                 "last_event_at": _shown(found.last_event_at),
                 "offset": found.offset,
                 "items_as_of": _shown(found.items_as_of),
+                "profile_source": found.profile.maker.source if found.profile else None,
+                "profile_made_at": _shown(found.profile.made_at) if found.profile else None,
                 "stale": found.stale,
             },
         }

@@ -12,6 +12,7 @@ from fastapi import Request
 from model.process.temporal_model import TemporalModel
 from service.api.counts import Counts
 from service.ports import EventLog, EventSource, StateReader, TextEmbedder
+from service.profile_ports import ProfileBook
 from service.replica import Replica
 from service.request_path import Serving
 from service.settings import Settings
@@ -24,6 +25,7 @@ class ApiServices:
     settings: Settings
     log: EventLog
     replica: Replica
+    profiles: ProfileBook
     model: TemporalModel
     version: str
     bundle: str

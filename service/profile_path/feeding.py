@@ -67,6 +67,10 @@ class Feeder:
         await queue.move(log_id, fed)
         return True
 
+    async def leave(self) -> None:
+        """Lets another one feed at once."""
+        await self.refreshing.queue.leave(self.owner)
+
     async def _records(self, fed: int, applied: int) -> LogRecords:
         """Those that follow `fed` and that the state has; what was trimmed is passed over."""
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -55,24 +56,29 @@ class Working:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        """Until `stop` is set."""
+        """Until `stop` is set. Users under way are given back then."""
         tasks = [
             asyncio.create_task(self._feed()),
             *(asyncio.create_task(self._work()) for _ in range(self.concurrency)),
         ]
         stopping = asyncio.create_task(self.stop.wait())
         try:
-            done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (stopping, *tasks):
-                task.cancel()
-            await asyncio.gather(stopping, *tasks, return_exceptions=True)
-        for task in done:
+            self.stop.set()
+            await stopping
+            while running := [task for task in tasks if not task.done()]:
+                for task in running:
+                    task.cancel()
+                await asyncio.wait(running, timeout=STORE_PAUSE)  # a library may lose a cancellation
+            with suppress(StoreUnavailable):
+                await self.feeder.leave()
+        for task in tasks:
             if not task.cancelled():
                 task.result()
 
     async def _feed(self) -> None:
-        while True:
+        while not self.stop.is_set():
             try:
                 busy = await self.feeder.turn()
             except StoreUnavailable as exc:
@@ -83,7 +89,7 @@ class Working:
                 await asyncio.sleep(self.poll_seconds)
 
     async def _work(self) -> None:
-        while True:
+        while not self.stop.is_set():
             if wait := self.breaker.wait():
                 await asyncio.sleep(min(wait, self.poll_seconds))
                 continue

@@ -189,7 +189,11 @@ async def test_one_feeds_the_queue_at_a_time(sides: Sides) -> None:
     assert await sides.profiles.lead("first", 60)
     assert not await sides.profiles.lead("second", 60)
     sides.sleep(0.1)
-    assert await sides.profiles.lead("second", 60)
+    assert await sides.profiles.lead("second", 60_000)
+    await sides.profiles.leave("first")
+    assert not await sides.profiles.lead("first", 60)
+    await sides.profiles.leave("second")
+    assert await sides.profiles.lead("first", 60)
 
 
 async def test_tokens_are_set_aside_before_they_are_spent(sides: Sides) -> None:
