@@ -99,12 +99,14 @@ def in_force(made: Facets, edits: Facets) -> dict[str, tuple[str, ...]]:
 
 
 def pack_profile(profile: Profile) -> bytes:
-    """Version, JSON, a zero byte, then vectors and memory as half-precision floats."""
+    """Version, JSON, a zero byte, then the vectors that are not zero and the memory as half-precision floats."""
     facets, embedded = (
         {name: list(phrases) for name, phrases in f.items()} for f in (profile.facets, profile.embedded)
     )
-    head = {"facets": facets, "embedded": embedded, "width": profile.vectors.shape[1]} | asdict(profile.origin)
-    arrays = profile.vectors.astype(_KEPT).tobytes() + profile.memory.astype(_KEPT).tobytes()
+    rows = np.flatnonzero(profile.vectors.any(axis=1)).tolist()
+    head = {"facets": facets, "embedded": embedded, "width": profile.vectors.shape[1], "rows": rows}
+    head |= asdict(profile.origin)
+    arrays = profile.vectors[rows].astype(_KEPT).tobytes() + profile.memory.astype(_KEPT).tobytes()
     return bytes([_VERSION]) + to_json(head) + b"\0" + arrays
 
 
@@ -112,11 +114,13 @@ def unpack_profile(blob: bytes) -> Profile:
     text, _, data = blob[1:].partition(b"\0")
     head = from_json(text)
     arrays = np.frombuffer(data, _KEPT).astype(np.float32)
-    size = len(FACETS) * int(head["width"])
+    rows, width = head["rows"], head["width"]
+    vectors = np.zeros((len(FACETS), width), np.float32)
+    vectors[rows] = arrays[: len(rows) * width].reshape(-1, width)
     plain = {name: head[name] for name in ("bundle", "offset", "events", "input_hash", "made_at")}
     origin = Origin(maker=Maker(**head["maker"]), items=tuple(head["items"]), **plain)
     facets, embedded = _phrases(head["facets"]), _phrases(head["embedded"])
-    return Profile(facets, embedded, arrays[:size].reshape(len(FACETS), -1), arrays[size:], origin)
+    return Profile(facets, embedded, vectors, arrays[len(rows) * width :], origin)
 
 
 def pack_edits(edits: Facets) -> bytes:

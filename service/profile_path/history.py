@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from hashlib import sha256
 
@@ -25,14 +26,13 @@ class ItemIds:
     def __init__(self, reader: StateReader) -> None:
         self._reader = reader
         self._ids: list[str] = []
+        self._reading = asyncio.Lock()
 
     async def of(self, index: Sequence[int]) -> list[str]:
         most = max(index, default=-1)
-        if most >= len(self._ids):
-            start = len(self._ids)
-            found = await self._reader.item_ids(start, most - start + 1)
-            if len(self._ids) == start:  # nobody else has read them meanwhile
-                self._ids += found
+        async with self._reading:
+            if most >= (start := len(self._ids)):
+                self._ids += await self._reader.item_ids(start, most - start + 1)
         return [self._ids[at] for at in index]
 
 

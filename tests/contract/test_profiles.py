@@ -28,6 +28,7 @@ LETTER = DeadLetter("gave up", 1_700_000_000)
 def profile(*interests: str, **origin: Any) -> Profile:
     facets = {"crowd": (), "interest": interests, "category": ("shoes",), "brand": ()}
     vectors = np.arange(16, dtype=np.float32).reshape(4, 4) / 16
+    vectors[2] = 0.0
     made = Origin(MAKER, "weights", 7, 5, ("a", "b"), "hash", 1_700_000_000)
     return Profile(facets, facets, vectors, np.array([0.5, -0.25], np.float32), replace(made, **origin))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ import pytest
 from service.core.profiles import StoredProfile
 from service.core.types import Erase, Switch
 from service.errors import AnswerRejected, BudgetSpent, EndpointRefused, EndpointUnavailable
+from service.profile_path.history import ItemIds
 from service.profile_path.working import BUDGET_PAUSE, FIRST_DELAY, MOST_TRIES, REFUSED_PAUSE
 from service.profile_ports import Due, Reason, Waiting
+from service.serving_ports import StateReader
 from tests.profiles.world import HOUR, START, Profiled, shop
 
 pytestmark = pytest.mark.anyio
@@ -254,3 +258,27 @@ async def test_a_trimmed_log_is_passed_over() -> None:
     place.post("bob", "shoe", "vest", "tea")
     await place.work()
     assert list(place.profiles.made) == ["bob"]
+
+
+async def test_users_who_are_described_at_once_share_what_is_known_of_items() -> None:
+    place = shop()
+    reader = (await place.refreshing.state.current()).reader
+    ids = ItemIds(Slow(reader))
+    place.post("ann", "shoe", "vest", "tea")
+    assert await asyncio.gather(ids.of([0]), ids.of([2, 1]), ids.of([]), ids.of([1])) == [
+        ["shoe"], ["tea", "vest"], [], ["vest"],
+    ]  # fmt: skip
+
+
+class Slow:
+    """A reader whose answers take turns."""
+
+    def __init__(self, reader: StateReader) -> None:
+        self._reader = reader
+
+    async def item_ids(self, start: int, count: int) -> list[str]:
+        await asyncio.sleep(0.01 / count)
+        return await self._reader.item_ids(start, count)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
