@@ -8,6 +8,7 @@ It degrades and says so: without a bundle it serves popular items, without an an
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from model.process.read import pair_scores, user_inputs
 from model.process.records import NEVER, Float, Int, new_users
 from model.process.score import widen_users
 from model.process.temporal_model import TemporalModel
+from model.spec import FACETS
 from service.core.blobs import is_off, unpack_users
 from service.core.log_records import UnreadableRecord
 from service.core.profiles import Origin, StoredProfile, unpack_stored
@@ -32,6 +34,10 @@ MIN_OFFSET_WAIT = 0.1
 """Seconds that a request waits for the offset it asks for."""
 
 
+CARRIERS = 3
+"""Facets, and items, that a reason names at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """at: unix seconds, None for now; min_offset: of the log, all up to it must be in the answer (or it is stale)."""
@@ -41,6 +47,20 @@ class Request:
     at: int | None = None
     exclude_seen: bool = False
     min_offset: int = 0
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What of the user carried an item's score, each as the score that goes without it; only what raises it.
+
+    facets: by name; items: by id, those of the user's newest events; again: what the user's own events with this item
+    add.
+    """
+
+    facets: dict[str, float]
+    items: dict[str, float]
+    again: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +71,7 @@ class Recommendation:
     `fallback` (popular items because a stage is dead); personalised: False if nothing about the user went into it,
     because of the switch or of a state that does not answer; degraded: the dead stages; offset: all events up to it are
     in; items_as_of: the log's time of the items; stages: seconds by stage; profile: where the profile comes from that
-    is in the list, None without one.
+    is in the list, None without one; reasons: of each item, if they were asked for and the model ranked.
     """
 
     item_ids: list[str]
@@ -66,6 +86,7 @@ class Recommendation:
     stale: bool
     stages: dict[str, float]
     profile: Origin | None = None
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +138,13 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
     watch.lap("search")
     strategy = "impersonal" if is_off(users) else "model"
     answer = _answer(request, index, users, offset, watch, strategy, (), found, scores)
-    return answer if facets is None or stored.profile is None else replace(answer, profile=stored.profile.origin)
+    if facets is not None and stored.profile is not None:
+        answer = replace(answer, profile=stored.profile.origin)
+    if not request.explain:
+        return answer
+    answer = replace(answer, reasons=_explain(users, at, index, serving.model, facets, found, additions))
+    watch.lap("explain")
+    return answer
 
 
 async def read_user(user_id: str, view: View, model: TemporalModel) -> tuple[Users, int, StoredProfile] | None:
@@ -154,6 +181,42 @@ def _embed(
     embedded = model.embed_users(inputs)
     _, item, score = pair_scores(inputs, embedded, model)
     return widen_users(embedded.h, embedded.w_pop)[0], (item, score)
+
+
+def _explain(
+    users: Users,
+    at: Int,
+    index: ItemIndex,
+    model: TemporalModel,
+    facets: Float | None,
+    found: Int,
+    additions: tuple[Int, Float],
+) -> tuple[Reason, ...]:
+    """The user is embedded again without each facet, and without each of the newest events: what h . v loses is what
+    that carried."""
+    slots = np.flatnonzero(users.rows["nb_time"][0] != NEVER)
+    count = 1 + len(FACETS) + len(slots)
+    rows = np.repeat(users.rows, count)
+    rows["nb_time"][np.arange(1 + len(FACETS), count), slots] = NEVER
+    if facets is None:
+        facets = np.zeros((1, len(FACETS), model.spec.facet_dim), np.float32)
+    without = np.repeat(facets, count, axis=0)
+    without[np.arange(1, 1 + len(FACETS)), np.arange(len(FACETS))] = 0.0
+    embedded = model.embed_users(user_inputs(rows, np.repeat(at, count), index.vectors, model.spec, without))
+    scores = embedded.h @ index.vectors[found].T  # (count, K)
+    lost = scores[0] - scores[1:]
+    names = [index.ids[item] if item < len(index.ids) else "" for item in users.rows["nb_item"][0][slots].tolist()]
+    again = dict(zip(additions[0].tolist(), additions[1].tolist(), strict=True))
+    return tuple(
+        Reason(_raising(FACETS, of[: len(FACETS)]), _raising(names, of[len(FACETS) :]), again.get(item, 0.0))
+        for item, of in zip(found.tolist(), lost.T, strict=True)
+    )
+
+
+def _raising(names: Sequence[str], lost: Float) -> dict[str, float]:
+    """The three that carry most, most first."""
+    order = np.argsort(-lost, kind="stable")[:CARRIERS].tolist()
+    return {names[place]: float(lost[place]) for place in order if lost[place] > 0.0 and names[place]}
 
 
 def _exclude(request: Request, users: Users | None, index: ItemIndex) -> Int:

@@ -34,6 +34,9 @@ class RecommendationQuery(BaseModel):
         "409). Default: now. It moves the user's clock only; items are as of `items_as_of`.",
     )
     exclude_seen: bool = Field(False, description="Leave out what the user already had.")
+    explain: bool = Field(
+        False, description="With what carried each item's score: facets of the profile, and the user's newest events."
+    )
     min_offset: int = Field(
         0,
         ge=0,
@@ -43,10 +46,19 @@ class RecommendationQuery(BaseModel):
     )
 
 
+class ReasonAnswer(BaseModel):
+    """What of the user carried an item's score, as the score that would go without it; what lowers it is left out."""
+
+    facets: dict[str, float] = Field(description="By facet of the profile, most first.")
+    items: dict[str, float] = Field(description="By item of the user's newest events, most first.")
+    again: float = Field(description="What the user's own events with this item add.")
+
+
 class RecommendedItem(BaseModel):
     item_id: str
     score: float
     rank: int
+    reason: ReasonAnswer | None = Field(None, description="Only with explain=true, and where the model ranked.")
 
 
 class ModelInfo(BaseModel):

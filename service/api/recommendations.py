@@ -35,7 +35,7 @@ async def get_recommendations(
 ) -> Response:
     """The best items for a user, best first. Server-Timing tells what each stage took."""
     services = services_of(request)
-    asked = Asked(user_id, query.k, query.at, query.exclude_seen, query.min_offset)
+    asked = Asked(user_id, query.k, query.at, query.exclude_seen, query.min_offset, query.explain)
     found = await recommend(asked, services.serving)
     started = time.perf_counter()
     body = _body(found, services, request.state.request_id)
@@ -46,10 +46,15 @@ async def get_recommendations(
 
 def _body(found: Recommendation, services: ApiServices, request_id: str) -> bytes:
     ranked = zip(found.item_ids, found.scores, range(1, len(found.item_ids) + 1), strict=True)
+    items: list[dict[str, object]] = [
+        {"item_id": item_id, "score": score, "rank": rank} for item_id, score, rank in ranked
+    ]
+    for item, reason in zip(items, found.reasons, strict=False):  # none, or one for each
+        item["reason"] = reason
     return to_json(
         {
             "request_id": request_id,
-            "items": [{"item_id": item_id, "score": score, "rank": rank} for item_id, score, rank in ranked],
+            "items": items,
             "model": {"version": services.version, "variant": VARIANT},
             "strategy": found.strategy,
             "personalised": found.personalised,

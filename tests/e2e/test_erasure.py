@@ -88,7 +88,7 @@ def until_profiled(stack: Stack) -> None:
     while not httpx.get(path).is_success:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert httpx.put(path, json={"override": {"interest": [f"of {SECRET.split('-')[0]}"]}}).is_success
+    assert httpx.put(path, json={"override": {"interest": ["Wilhelmine"]}}).is_success
     assert httpx.post(f"{path}/refresh").is_success
 
 

@@ -83,7 +83,18 @@ def test_events_become_a_profile_and_the_next_list_is_another(shop: Running) -> 
     after = scores(shop, "ann")
     assert after.keys() == before.keys()
     assert max(abs(after[item] - before[item]) for item in after) > 1e-3
-    assert shop.recommend("ann")["state"]["profile_source"] == "chat"
+    explained = shop.recommend("ann", explain=True)
+    assert explained["state"]["profile_source"] == "chat"
+    assert {item["item_id"]: item["score"] for item in explained["items"]} == after
+    facets = {facet for item in explained["items"] for facet in item["reason"]["facets"]}
+    assert facets
+    assert facets <= {"crowd", "interest", "category"}  # there is no brand
+    carried = {name for item in explained["items"] for name in item["reason"]["items"]}
+    assert carried
+    assert carried <= {"shoe", "vest", "tea"}
+    assert {item["item_id"] for item in explained["items"] if item["reason"]["again"]} == {"shoe", "vest", "tea"}
+    assert "reason" not in shop.recommend("ann")["items"][0]
+    assert not any(item["reason"]["facets"] for item in shop.recommend("nobody", explain=True)["items"])
 
 
 def test_with_the_endpoint_down_nothing_changes_but_the_age_of_profiles(shop: Running, fake: FakeEndpoint) -> None:
