@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from service.client import Client, NotFound
+from service.errors import ConfigurationError
 from service.settings import load_settings
 from tests.http.conftest import Start
 from tests.http.running import Running, assert_problem, event
@@ -218,9 +220,20 @@ def test_lines_of_the_log_hold_no_title_no_answer_no_user_and_no_key(
         assert secret not in caplog.text
 
 
-def test_chat_and_embedder_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from service.errors import ConfigurationError
+def test_the_client_reaches_all_of_it(shop: Running) -> None:
+    user = "clara / ö?"
+    buys(shop, user, "shoe", "vest", "tea")
+    with Client(f"http://127.0.0.1:{shop.port}") as client:
+        with pytest.raises(NotFound):
+            client.get_profile(user)
+        assert client.edit_profile(user, {"block": ["brand"]})["facets"]["brand"]["status"] == "blocked"
+        assert client.refresh_profile(user)["status"] == "queued"
+        assert client.reset_profile(user)["status"] == "reset"
+        with pytest.raises(NotFound):
+            client.get_profile(user)
 
+
+def test_chat_and_embedder_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PEREGRINE_CHAT_URL", "http://127.0.0.1/v1")
     with pytest.raises(ConfigurationError, match="PEREGRINE_CHAT_URL and PEREGRINE_CHAT_MODEL belong together"):
         load_settings()
