@@ -16,6 +16,8 @@ from service.serving_ports import TextEmbedder
 
 LIMITS = {"crowd": 3, "interest": 6, "category": 5, "brand": 5}
 """Phrases by facet at most."""
+CHOSEN = ("category", "brand")
+"""Facets whose phrases are chosen from the items' own; the others are free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +33,16 @@ def check(draft: Mapping[str, Sequence[str]], history: History, embedder: TextEm
 
     Categories and brands must be the user's own. nearness: least cosine to one of the user's own texts.
     """
-    own = {"category": {item.category for item in history.items}, "brand": {item.brand for item in history.items}}
-    titles = {folded(item.title) for item in history.items}
     facets = tidy_facets({name: tuple(draft.get(name, ())) for name in FACETS})
     wrong = {phrase: objection(phrase) for phrases in facets.values() for phrase in phrases}
-    for name in ("crowd", "interest"):
-        free = [phrase for phrase in facets[name] if not wrong[phrase]]
-        for phrase, near in zip(free, _nearest(free, history.texts(), embedder), strict=True):
-            if copies(phrase, titles):
-                wrong[phrase] = "a copy of a title"
-            elif near < nearness:
-                wrong[phrase] = "far from what the user had"
+    free = [phrase for phrase in dict.fromkeys((*facets["crowd"], *facets["interest"])) if not wrong[phrase]]
+    alien = _alien(free, history, embedder, nearness)
     kept: dict[str, tuple[str, ...]] = {}
     dropped: dict[str, int] = {}
     for name, phrases in facets.items():
-        found = [(phrase, _foreign(phrase, own.get(name)) or wrong[phrase]) for phrase in phrases]
+        own = {getattr(item, name) for item in history.items} if name in CHOSEN else None
+        foreign = alien if own is None else {phrase: "not the user's own" for phrase in phrases if phrase not in own}
+        found = [(phrase, foreign.get(phrase) or wrong[phrase]) for phrase in phrases]
         kept[name] = tuple(phrase for phrase, why in found if not why)[: LIMITS[name]]
         for _, why in found:
             if why:
@@ -53,15 +50,24 @@ def check(draft: Mapping[str, Sequence[str]], history: History, embedder: TextEm
     return Checked(kept, dropped)
 
 
-def _foreign(phrase: str, own: set[str] | None) -> str:
-    return "not the user's own" if own is not None and phrase not in own else ""
+def _alien(phrases: Sequence[str], history: History, embedder: TextEmbedder, nearness: float) -> dict[str, str]:
+    """What is wrong with phrases beside the titles they are made from."""
+    titles = {folded(item.title) for item in history.items}
+    found = {}
+    for phrase, near in zip(phrases, _nearest(phrases, history.texts(), embedder), strict=True):
+        if copies(phrase, titles):
+            found[phrase] = "a copy of a title"
+        elif near < nearness:
+            found[phrase] = "far from what the user had"
+    return found
 
 
 def _nearest(phrases: Sequence[str], texts: Sequence[str], embedder: TextEmbedder) -> Float:
     """(B,) cosine of each phrase to the text that is nearest to it."""
     if not phrases or not texts:
         return np.zeros(len(phrases), np.float32)
-    nearest: Float = (embedder.embed(phrases) @ embedder.embed(texts).T).max(axis=1)
+    vectors = embedder.embed([*phrases, *texts])
+    nearest: Float = (vectors[: len(phrases)] @ vectors[len(phrases) :].T).max(axis=1)
     return nearest
 
 
