@@ -36,6 +36,8 @@ MIN_OFFSET_WAIT = 0.1
 
 CARRIERS = 3
 """Facets, and items, that a reason names at most."""
+LOOKED = 8
+"""Items of the user's newest events that are looked at for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,25 +194,34 @@ def _explain(
     found: Int,
     additions: tuple[Int, Float],
 ) -> tuple[Reason, ...]:
-    """The user is embedded again without each facet, and without each of the newest events: what h . v loses is what
+    """The user is embedded again without each facet, and without each of the newest items: what h . v loses is what
     that carried."""
-    slots = np.flatnonzero(users.rows["nb_time"][0] != NEVER)
-    count = 1 + len(FACETS) + len(slots)
-    rows = np.repeat(users.rows, count)
-    rows["nb_time"][np.arange(1 + len(FACETS), count), slots] = NEVER
+    row = users.rows[0]
+    newest = list(dict.fromkeys(row["nb_item"][row["nb_time"] != NEVER].tolist()))[:LOOKED]
+    variants = _without_each(users, newest)
+    count = len(variants)
     if facets is None:
         facets = np.zeros((1, len(FACETS), model.spec.facet_dim), np.float32)
     without = np.repeat(facets, count, axis=0)
     without[np.arange(1, 1 + len(FACETS)), np.arange(len(FACETS))] = 0.0
-    embedded = model.embed_users(user_inputs(rows, np.repeat(at, count), index.vectors, model.spec, without))
-    scores = embedded.h @ index.vectors[found].T  # (count, K)
+    inputs = user_inputs(variants, np.repeat(at, count), index.vectors, index.counters, model.spec, without)
+    scores = model.embed_users(inputs).h @ index.vectors[found].T  # (count, K)
     lost = scores[0] - scores[1:]
-    names = [index.ids[item] if item < len(index.ids) else "" for item in users.rows["nb_item"][0][slots].tolist()]
+    names = [index.ids[item] if item < len(index.ids) else "" for item in newest]
     again = dict(zip(additions[0].tolist(), additions[1].tolist(), strict=True))
     return tuple(
         Reason(_raising(FACETS, of[: len(FACETS)]), _raising(names, of[len(FACETS) :]), again.get(item, 0.0))
         for item, of in zip(found.tolist(), lost.T, strict=True)
     )
+
+
+def _without_each(users: Users, items: Sequence[int]) -> Users:
+    """The first user once as they are, once for each facet, and once without each of `items`."""
+    whole = 1 + len(FACETS)
+    rows, pairs = np.repeat(users.rows[:1], whole + len(items)), users.pairs_of(0)
+    for place, item in enumerate(items, start=whole):
+        rows["nb_time"][place, rows["nb_item"][place] == item] = NEVER
+    return Users.gather(rows, [pairs] * whole + [pairs[pairs["item"] != item] for item in items])
 
 
 def _raising(names: Sequence[str], lost: Float) -> dict[str, float]:
