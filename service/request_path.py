@@ -1,6 +1,6 @@
 """The request path: the Top-K of a user at a moment. One read of the state, no write.
 
-    state (one round trip) -> user inputs -> temporal embedding -> pair additions -> Top-K
+    state (one round trip) -> what-if events -> user inputs -> temporal embedding -> pair additions -> Top-K under rules
 
 It degrades and says so: without a bundle it serves popular items, without an answer of the state store, too.
 """
@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import structlog
 
 from model.process.batch import Users
 from model.process.read import pair_scores, user_inputs
-from model.process.records import NEVER, SWITCHED_OFF, Float, Int, new_users
+from model.process.records import NEVER, PAIR, SWITCHED_OFF, Float, Int, new_users
 from model.process.score import widen_users
 from model.process.temporal_model import TemporalModel
+from service.core.attributes import Mask
 from service.core.blobs import unpack_users
+from service.core.cursors import Served, known, nothing_served, serve
+from service.core.dislikes import disliked, push_away
 from service.core.log_records import UnreadableRecord
+from service.core.rules import Rules
 from service.core.times import format_time
 from service.errors import MomentPassed, StoreUnavailable
+from service.lists.selection import Chosen, choose, prepare
+from service.lists.what_if import WhatIf, imagine
 from service.ports import ItemIndex
 from service.replica import Replica, View
 
@@ -33,13 +40,22 @@ MIN_OFFSET_WAIT = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """at: unix seconds, None for now; min_offset: of the log, all up to it must be in the answer (or it is stale)."""
+    """user_id: None for a guest; at: unix seconds, None for now; min_offset: of the log, all up to it must be in the
+    answer (or it is stale); seen_within: with `exclude_seen`, only what the user had in so many seconds before the
+    moment is left out; disliked: whether disliked items may be in; rules: None for the plain Top-K; served: what the
+    session was shown; events: applied to a copy.
+    """
 
-    user_id: str
+    user_id: str | None
     k: int = 20
     at: int | None = None
     exclude_seen: bool = False
     min_offset: int = 0
+    seen_within: int | None = None
+    disliked: bool = False
+    rules: Rules | None = None
+    served: Served = field(default_factory=nothing_served)
+    events: tuple[WhatIf, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +65,8 @@ class Recommendation:
     strategy: `model`, `impersonal` (the model, for a user who is switched off), `popular` (there is no bundle) or
     `fallback` (popular items because a stage is dead); personalised: False if nothing about the user went into it,
     because of the switch or of a state that does not answer; degraded: the dead stages; offset: all events up to it are
-    in; items_as_of: the log's time of the items; stages: seconds by stage.
+    in; items_as_of: the log's time of the items; stages: seconds by stage; pinned, explored: ids that stand in the list
+    by a rule; served: what the session has been shown, this list included.
     """
 
     item_ids: list[str]
@@ -63,6 +80,9 @@ class Recommendation:
     items_as_of: int | None
     stale: bool
     stages: dict[str, float]
+    pinned: frozenset[str] = frozenset()
+    explored: frozenset[str] = frozenset()
+    served: Served = field(default_factory=nothing_served)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +108,7 @@ class _Watch:
 
 
 async def recommend(request: Request, serving: Serving) -> Recommendation:
-    """Raises MomentPassed if `request.at` lies before the user's last event."""
+    """Raises MomentPassed if `request.at` lies before the user's last event (or what-if event), CursorRefused."""
     watch = _Watch()
     if request.min_offset:
         await serving.replica.wait_for(request.min_offset, MIN_OFFSET_WAIT)
@@ -96,29 +116,41 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
     view = serving.replica.view  # users and items of one generation, though another may become active meanwhile
     index = view.index
     read = await read_user(request.user_id, view, serving.model)
+    if read is not None and request.events:
+        read = await _imagine(request, read, view, serving.model)
     watch.lap("state")
     if read is None:
-        return _popular(request, index, None, index.position.offset, watch, "fallback", ("state",))
+        return _popular(request, serving.model, index, None, index.position.offset, watch, "fallback", ("state",))
     users, committed = read
     offset = min(committed, index.position.offset)
     at = _moment(request.at, users, serving.replica.now())
     if not serving.has_bundle:
-        return _popular(request, index, users, offset, watch, "popular")
+        return _popular(request, serving.model, index, users, offset, watch, "popular")
     query, additions = _embed(users, at, index, serving.model)
     watch.lap("embed")
     if not np.isfinite(query).all():
         log.error("embedding_is_not_finite", offset=offset)
-        return _popular(request, index, users, offset, watch, "fallback", ("embed",))
-    found, scores = index.top_k(query, request.k, additions, _exclude(request, users, index))
+        return _popular(request, serving.model, index, users, offset, watch, "fallback", ("embed",))
+    exclude = _exclude(request, users, index, int(at[0]), serving.model)
+    if request.rules is None:
+        chosen = Chosen(*index.top_k(query, request.k, additions, exclude))
+    else:
+        search = partial(_search, index, query, additions)
+        served = known(request.served, index.ids)
+        chosen = choose(prepare(request.rules, index), request.k, exclude, served, search)
     watch.lap("search")
     strategy = "impersonal" if is_off(users) else "model"
-    return _answer(request, index, users, offset, watch, strategy, (), found, scores)
+    return _answer(request, index, users, offset, watch, strategy, (), chosen)
 
 
-async def read_user(user_id: str, view: View, model: TemporalModel) -> tuple[Users, int] | None:
-    """The user's record and pairs, blank if unknown, and the committed offset; None if the state cannot tell."""
+async def read_user(user_id: str | None, view: View, model: TemporalModel) -> tuple[Users, int] | None:
+    """The user's record and pairs, blank if unknown or a guest's, and the committed offset; None if the state cannot
+    tell."""
     if view.reader is None:
         return None
+    if user_id is None:
+        blank = new_users(1, model.spec, model.initial_user)
+        return Users.gather(blank, [np.empty(0, PAIR)]), view.index.position.offset
     try:
         read = await view.reader.user(user_id)
         blob = read.blob or new_users(1, model.spec, model.initial_user).tobytes()
@@ -126,6 +158,21 @@ async def read_user(user_id: str, view: View, model: TemporalModel) -> tuple[Use
     except (StoreUnavailable, UnreadableRecord) as exc:
         log.warning("state_not_read", reason=str(exc))
         return None
+
+
+async def _imagine(
+    request: Request, read: tuple[Users, int], view: View, model: TemporalModel
+) -> tuple[Users, int] | None:
+    """The user after the request's events. What was read is a copy of what the state holds."""
+    users, committed = read
+    if view.reader is None:
+        return None
+    try:
+        await imagine(users, request.events, view.index, view.reader, model)
+    except (StoreUnavailable, UnreadableRecord) as exc:
+        log.warning("items_not_read", reason=str(exc))
+        return None
+    return users, committed
 
 
 def is_off(users: Users) -> bool:
@@ -150,19 +197,54 @@ def _embed(users: Users, at: Int, index: ItemIndex, model: TemporalModel) -> tup
     inputs = user_inputs(users, at, index.vectors, index.counters, model.spec)
     embedded = model.embed_users(inputs)
     _, item, score = pair_scores(inputs, embedded, model)
-    return widen_users(embedded.h, embedded.w_pop)[0], (item, score)
+    query = widen_users(embedded.h, embedded.w_pop)[0]
+    if len(pushing := _disliked(users, index, model)):
+        query[: model.spec.dim] = push_away(embedded.h[0], index.vectors[pushing])
+    return query, (item, score)
 
 
-def _exclude(request: Request, users: Users | None, index: ItemIndex) -> Int:
-    """Indexes to leave out: with `exclude_seen`, the items of the user's history."""
-    if not request.exclude_seen or users is None:
+def _disliked(users: Users, index: ItemIndex, model: TemporalModel) -> Int:
+    found = disliked(users.rows[0], model.spec)
+    return found[found < len(index.ids)]
+
+
+def _search(
+    index: ItemIndex,
+    query: Float,
+    additions: tuple[Int, Float],
+    k: int,
+    exclude: Int,
+    allowed: Mask | None,
+    bonus: Float | None,
+) -> tuple[Int, Float]:
+    return index.top_k(query, k, additions, exclude, allowed, bonus)
+
+
+def _search_popular(
+    index: ItemIndex, k: int, exclude: Int, allowed: Mask | None, bonus: Float | None
+) -> tuple[Int, Float]:
+    """By counts; a boost's factor multiplies them."""
+    counts = index.popularity()
+    return index.best(counts if bonus is None else counts * np.exp(bonus), k, exclude, allowed)
+
+
+def _exclude(request: Request, users: Users | None, index: ItemIndex, at: int, model: TemporalModel) -> Int:
+    """Indexes to leave out: what the user dislikes and, with `exclude_seen`, the items of the user's history."""
+    if users is None:
         return np.empty(0, dtype=np.int64)
-    seen = users.pairs["item"].astype(np.int64)
-    return seen[seen < len(index.ids)]
+    left_out = np.empty(0, dtype=np.int64) if request.disliked else _disliked(users, index, model)
+    if not request.exclude_seen:
+        return left_out
+    pairs = users.pairs
+    if request.seen_within is not None:
+        pairs = pairs[pairs["last"] >= at - request.seen_within]
+    seen = pairs["item"].astype(np.int64)
+    return np.concatenate([left_out, seen[seen < len(index.ids)]])
 
 
 def _popular(
     request: Request,
+    model: TemporalModel,
     index: ItemIndex,
     users: Users | None,
     offset: int,
@@ -170,9 +252,12 @@ def _popular(
     strategy: str,
     degraded: tuple[str, ...] = (),
 ) -> Recommendation:
-    found, counts = index.popular(request.k, _exclude(request, users, index))
+    at = index.position.log_time if request.at is None else request.at
+    prepared, served = prepare(request.rules or Rules(), index), known(request.served, index.ids)
+    exclude = _exclude(request, users, index, at, model)
+    chosen = choose(prepared, request.k, exclude, served, partial(_search_popular, index))
     watch.lap("search")
-    return _answer(request, index, users, offset, watch, strategy, degraded, found, counts)
+    return _answer(request, index, users, offset, watch, strategy, degraded, chosen)
 
 
 def _answer(
@@ -183,14 +268,14 @@ def _answer(
     watch: _Watch,
     strategy: str,
     degraded: tuple[str, ...],
-    found: Int,
-    scores: Float,
+    chosen: Chosen,
 ) -> Recommendation:
     ids, log_time = index.ids, index.position.log_time
+    item_ids = [ids[i] for i in chosen.found.tolist()]
     last = NEVER if users is None else int(users.rows["last"][0])
     return Recommendation(
-        item_ids=[ids[i] for i in found.tolist()],
-        scores=scores.tolist(),
+        item_ids=item_ids,
+        scores=chosen.scores.tolist(),
         strategy=strategy,
         personalised=users is not None and not is_off(users),
         degraded=degraded,
@@ -200,4 +285,7 @@ def _answer(
         items_as_of=None if log_time == NEVER else log_time,
         stale=users is None or offset < request.min_offset,
         stages=watch.stages,
+        pinned=frozenset(ids[i] for i in chosen.pinned),
+        explored=frozenset(ids[i] for i in chosen.explored),
+        served=request.served if request.rules is None else serve(request.served, chosen.found, item_ids),
     )
