@@ -22,11 +22,11 @@ from model.process.temporal_model import TemporalModel
 from service.core.attributes import Mask
 from service.core.blobs import unpack_users
 from service.core.cursors import Served, known, nothing_served, serve
-from service.core.dislikes import disliked, push_away
 from service.core.log_records import UnreadableRecord
 from service.core.rules import Rules
 from service.core.times import format_time
 from service.errors import MomentPassed, StoreUnavailable
+from service.lists.history import disliked_items, seen_items, turn_away
 from service.lists.selection import Chosen, choose, prepare
 from service.lists.what_if import WhatIf, imagine
 from service.ports import ItemIndex
@@ -34,6 +34,7 @@ from service.replica import Replica, View
 
 log = structlog.get_logger("peregrine.request_path")
 
+_NOTHING: Int = np.empty(0, dtype=np.int64)
 MIN_OFFSET_WAIT = 0.1
 """Seconds that a request waits for the offset it asks for."""
 
@@ -95,7 +96,7 @@ class Serving:
 
 
 @dataclass(slots=True)
-class _Watch:
+class Watch:
     """Seconds by stage."""
 
     stages: dict[str, float] = field(default_factory=dict)
@@ -109,7 +110,7 @@ class _Watch:
 
 async def recommend(request: Request, serving: Serving) -> Recommendation:
     """Raises MomentPassed if `request.at` lies before the user's last event (or what-if event), CursorRefused."""
-    watch = _Watch()
+    watch = Watch()
     if request.min_offset:
         await serving.replica.wait_for(request.min_offset, MIN_OFFSET_WAIT)
         watch.lap("wait")
@@ -120,27 +121,27 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
         read = await _imagine(request, read, view, serving.model)
     watch.lap("state")
     if read is None:
-        return _popular(request, serving.model, index, None, index.position.offset, watch, "fallback", ("state",))
+        return popular(request, serving.model, index, None, index.position.offset, watch, "fallback", ("state",))
     users, committed = read
     offset = min(committed, index.position.offset)
-    at = _moment(request.at, users, serving.replica.now())
+    at = moment(request.at, users, serving.replica.now())
     if not serving.has_bundle:
-        return _popular(request, serving.model, index, users, offset, watch, "popular")
-    query, additions = _embed(users, at, index, serving.model)
+        return popular(request, serving.model, index, users, offset, watch, "popular")
+    queries, (_, item, addition) = embed(users, at, index, serving.model)
     watch.lap("embed")
-    if not np.isfinite(query).all():
+    if not np.isfinite(queries).all():
         log.error("embedding_is_not_finite", offset=offset)
-        return _popular(request, serving.model, index, users, offset, watch, "fallback", ("embed",))
-    exclude = _exclude(request, users, index, int(at[0]), serving.model)
+        return popular(request, serving.model, index, users, offset, watch, "fallback", ("embed",))
+    exclude = left_out(request, users, index, int(at[0]), serving.model)
     if request.rules is None:
-        chosen = Chosen(*index.top_k(query, request.k, additions, exclude))
+        chosen = Chosen(*index.top_k(queries[0], request.k, (item, addition), exclude))
     else:
-        search = partial(_search, index, query, additions)
+        search = partial(_search, index, queries[0], (item, addition))
         served = known(request.served, index.ids)
         chosen = choose(prepare(request.rules, index), request.k, exclude, served, search)
     watch.lap("search")
     strategy = "impersonal" if is_off(users) else "model"
-    return _answer(request, index, users, offset, watch, strategy, (), chosen)
+    return answer(request, index, users, offset, watch, strategy, (), chosen)
 
 
 async def read_user(user_id: str | None, view: View, model: TemporalModel) -> tuple[Users, int] | None:
@@ -180,7 +181,7 @@ def is_off(users: Users) -> bool:
     return bool(users.rows["flags"][0] & SWITCHED_OFF)
 
 
-def _moment(asked: int | None, users: Users, now: int | None) -> Int:
+def moment(asked: int | None, users: Users, now: int | None) -> Int:
     """(1,) the moment [s] to score at: the one asked for, or now."""
     last = int(users.rows["last"][0])
     if asked is not None and asked < last:
@@ -192,20 +193,13 @@ def _moment(asked: int | None, users: Users, now: int | None) -> Int:
     return np.array([at], dtype=np.int64)
 
 
-def _embed(users: Users, at: Int, index: ItemIndex, model: TemporalModel) -> tuple[Float, tuple[Int, Float]]:
-    """(d + P,) the query against the item index, and what the user's own pairs add: (indexes, scores)."""
+def embed(users: Users, at: Int, index: ItemIndex, model: TemporalModel) -> tuple[Float, tuple[Int, Int, Float]]:
+    """(B, d + P) the queries against the item index at moments (B,), and what the users' own pairs add: (user, index,
+    score)."""
     inputs = user_inputs(users, at, index.vectors, index.counters, model.spec)
     embedded = model.embed_users(inputs)
-    _, item, score = pair_scores(inputs, embedded, model)
-    query = widen_users(embedded.h, embedded.w_pop)[0]
-    if len(pushing := _disliked(users, index, model)):
-        query[: model.spec.dim] = push_away(embedded.h[0], index.vectors[pushing])
-    return query, (item, score)
-
-
-def _disliked(users: Users, index: ItemIndex, model: TemporalModel) -> Int:
-    found = disliked(users.rows[0], model.spec)
-    return found[found < len(index.ids)]
+    pairs = pair_scores(inputs, embedded, model)
+    return widen_users(turn_away(embedded.h, users, index, model.spec), embedded.w_pop), pairs
 
 
 def _search(
@@ -220,7 +214,7 @@ def _search(
     return index.top_k(query, k, additions, exclude, allowed, bonus)
 
 
-def _search_popular(
+def search_popular(
     index: ItemIndex, k: int, exclude: Int, allowed: Mask | None, bonus: Float | None
 ) -> tuple[Int, Float]:
     """By counts; a boost's factor multiplies them."""
@@ -228,48 +222,47 @@ def _search_popular(
     return index.best(counts if bonus is None else counts * np.exp(bonus), k, exclude, allowed)
 
 
-def _exclude(request: Request, users: Users | None, index: ItemIndex, at: int, model: TemporalModel) -> Int:
+def left_out(request: Request, users: Users | None, index: ItemIndex, at: int, model: TemporalModel) -> Int:
     """Indexes to leave out: what the user dislikes and, with `exclude_seen`, the items of the user's history."""
     if users is None:
-        return np.empty(0, dtype=np.int64)
-    left_out = np.empty(0, dtype=np.int64) if request.disliked else _disliked(users, index, model)
+        return _NOTHING
+    pushed = _NOTHING if request.disliked else disliked_items(users.rows[0], index, model.spec)
     if not request.exclude_seen:
-        return left_out
-    pairs = users.pairs
-    if request.seen_within is not None:
-        pairs = pairs[pairs["last"] >= at - request.seen_within]
-    seen = pairs["item"].astype(np.int64)
-    return np.concatenate([left_out, seen[seen < len(index.ids)]])
+        return pushed
+    since = None if request.seen_within is None else at - request.seen_within
+    return np.concatenate([pushed, seen_items(users, index, since)])
 
 
-def _popular(
+def popular(
     request: Request,
     model: TemporalModel,
     index: ItemIndex,
     users: Users | None,
     offset: int,
-    watch: _Watch,
+    watch: Watch,
     strategy: str,
     degraded: tuple[str, ...] = (),
 ) -> Recommendation:
+    """A list by counts, under the same rules."""
     at = index.position.log_time if request.at is None else request.at
     prepared, served = prepare(request.rules or Rules(), index), known(request.served, index.ids)
-    exclude = _exclude(request, users, index, at, model)
-    chosen = choose(prepared, request.k, exclude, served, partial(_search_popular, index))
+    exclude = left_out(request, users, index, at, model)
+    chosen = choose(prepared, request.k, exclude, served, partial(search_popular, index))
     watch.lap("search")
-    return _answer(request, index, users, offset, watch, strategy, degraded, chosen)
+    return answer(request, index, users, offset, watch, strategy, degraded, chosen)
 
 
-def _answer(
+def answer(
     request: Request,
     index: ItemIndex,
     users: Users | None,
     offset: int,
-    watch: _Watch,
+    watch: Watch,
     strategy: str,
     degraded: tuple[str, ...],
     chosen: Chosen,
 ) -> Recommendation:
+    """The list of a user (None: nobody's, for the state does not answer), and what it was made from."""
     ids, log_time = index.ids, index.position.log_time
     item_ids = [ids[i] for i in chosen.found.tolist()]
     last = NEVER if users is None else int(users.rows["last"][0])

@@ -27,6 +27,10 @@ class StateReader(Protocol):
         """Raises StoreUnavailable, too, once this generation was deleted."""
         ...
 
+    async def users(self, user_ids: Sequence[str]) -> list[UserRead]:
+        """The same for many, in one step each thousand."""
+        ...
+
     async def position(self) -> Position: ...
 
     async def totals(self) -> Totals: ...
@@ -157,6 +161,10 @@ class ItemIndex(Protocol):
 
     def nearest(self, vector: Float, k: int, exclude: Int, allowed: Mask | None = None) -> tuple[Int, Float]:
         """The k available items whose vectors have the highest cosine with `vector` (d,): (index, cosine)."""
+        ...
+
+    def score_many(self, queries: Float, additions: tuple[Int, Int, Float]) -> Float:
+        """(B, N) scores of all items for B queries (B, d + P), in one matrix pass. additions: (query, index, score)."""
         ...
 
     def popularity(self) -> Float:

@@ -54,6 +54,12 @@ class Settings(BaseSettings):
         "popular items are served.",
     )
 
+    placements: Path | None = Field(
+        None,
+        description="TOML or JSON file of placements: by name, the options that a list of that name is made with. A "
+        "request that names one may override each of them.",
+    )
+
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on. Off loopback api_key is mandatory.")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one and logs it.")
     api_key: SecretStr | None = Field(

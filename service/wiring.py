@@ -17,6 +17,7 @@ from service.adapters.redis_erasures import RedisErasures, RedisFiles
 from service.adapters.redis_generations import RedisActiveState, RedisGenerations
 from service.adapters.redis_keeper import RedisLogKeeper, RedisSnapshots
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
+from service.api.placements import load_placements
 from service.api.services import ApiServices
 from service.errors import ConfigurationError, StoreUnavailable
 from service.event_path import ArchivedSource
@@ -94,6 +95,7 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
         embedder=_embedder(settings),
         history=partial(_history, settings, log_server),
         close=close,
+        placements=load_placements(settings.placements),
     )
 
 

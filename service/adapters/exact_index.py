@@ -15,6 +15,7 @@ from model.process.apply import visible_items
 from model.process.decay import decay
 from model.process.popularity import popularity_features
 from model.process.records import NEVER, Float, Int, Records, counters_of, layout, new_items
+from model.process.score import score_all
 from model.process.temporal_model import TemporalModel
 from model.spec import DAY
 from service.core.attributes import Attributes, Mask
@@ -144,6 +145,14 @@ class ExactIndex:
         if bonus is not None:
             scores += bonus
         return self._best(scores, k, exclude, allowed)
+
+    def score_many(self, queries: Float, additions: tuple[Int, Int, Float]) -> Float:
+        """(B, N) scores of all items for B queries (B, d + P), in one matrix pass. additions: (query, index, score)."""
+        count = len(self._ids)
+        query, index, addition = additions
+        known = index < count
+        matrix = self._matrix[:count]
+        return score_all(queries.astype(np.float32, copy=False), matrix, query[known], index[known], addition[known])
 
     def best(self, scores: Float, k: int, exclude: Int, allowed: Mask | None = None) -> tuple[Int, Float]:
         """The k available items with the highest of `scores` (N,), best first."""

@@ -244,6 +244,10 @@ class InMemoryStateReader:
                 raise StoreUnavailable(f"generation {self._state.number} of the state is gone")
             return UserRead(self._state.users.get(user_id.encode()), self._state.position.offset)
 
+    async def users(self, user_ids: Sequence[str]) -> list[UserRead]:
+        with self._state.lock:
+            return [await self.user(user_id) for user_id in user_ids]
+
     async def position(self) -> Position:
         return self._state.position
 

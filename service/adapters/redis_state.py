@@ -147,11 +147,19 @@ class RedisStateReader:
         self._generation = generation
 
     async def user(self, user_id: str) -> UserRead:
+        (read,) = await self._read_users([user_id])
+        return read
+
+    async def users(self, user_ids: Sequence[str]) -> list[UserRead]:
+        return [read for some in _chunks(user_ids) for read in await self._read_users(some)]
+
+    async def _read_users(self, user_ids: Sequence[str]) -> list[UserRead]:
         keys = self._keys
-        blob, offset, active = await self._client.run("MGET", keys.user(user_id.encode()), keys.offset, keys.active)
+        names = (keys.user(user_id.encode()) for user_id in user_ids)
+        *blobs, offset, active = await self._client.run("MGET", *names, keys.offset, keys.active)
         if offset is None and (number := int(active or FIRST)) != self._generation:
             raise StoreUnavailable(f"generation {self._generation} of the state is gone: {number} is active")
-        return UserRead(blob, int(offset or 0))
+        return [UserRead(blob, int(offset or 0)) for blob in blobs]
 
     async def position(self) -> Position:
         return unpack_position(await self._client.run(*read_position(self._keys)))

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from service.api.schemas import TIME
+from service.api.list_schemas import MAX_IDS, MAX_LIST, MAX_VALUES, YEARS, MatchIn
+from service.api.patterns import PLAIN
+from service.api.schemas import TIME, Id, listed
+from service.core.cursors import LENGTH
 from service.core.times import parse_time
 
 MAX_K = 10_000
+_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
+_Label = Annotated[str, Field(max_length=200, pattern=PLAIN)]
+Texts = Annotated[list[_Label], Field(max_length=MAX_VALUES)]
+IdList = Annotated[list[Id], BeforeValidator(listed), Field(max_length=MAX_IDS)]
 
 
 def _query_time(text: str) -> int:
@@ -24,9 +32,42 @@ def _query_time(text: str) -> int:
 QueryTime = Annotated[int, BeforeValidator(_query_time), TIME]
 
 
-class RecommendationQuery(BaseModel):
+class FilterQuery(BaseModel):
+    """Conditions on items. Of several values of one, any will do; repeat the parameter."""
+
     model_config = ConfigDict(extra="forbid")
 
+    category: Texts = Field([], examples=[["shoes"]])
+    brand: Texts = Field([], examples=[["Kestrel"]])
+    tag: Texts = Field([], examples=[["vegan"]])
+    attribute: Texts = Field([], description="name:value", examples=[["colour:green"]])
+    min_price: float | None = Field(None, ge=0, le=1e12)
+    max_price: float | None = Field(None, ge=0, le=1e12, examples=[150])
+    max_age: int | None = Field(None, ge=0, le=YEARS, description="Seconds since the item's release or first event.")
+
+    def match(self) -> MatchIn | None:
+        """None without a condition. Raises ValidationError."""
+        fields: dict[str, Any] = {"category": self.category, "brand": self.brand, "tags": self.tag}
+        fields |= {"min_price": self.min_price, "max_price": self.max_price, "max_age": self.max_age}
+        fields["attributes"] = attributes_of(self.attribute)
+        given = {name: value for name, value in fields.items() if value not in (None, [], {})}
+        return MatchIn.model_validate(given) if given else None
+
+
+def attributes_of(pairs: list[str]) -> dict[str, list[str | float | bool]]:
+    """`name:value` texts by name; a value that reads as a number or a truth value stands for that, too."""
+    found: dict[str, list[str | float | bool]] = {}
+    for pair in pairs:
+        name, _, text = pair.partition(":")
+        found.setdefault(name, []).append(text)
+        if _NUMBER.fullmatch(text):
+            found[name].append(float(text))
+        elif text in {"true", "false"}:
+            found[name].append(text == "true")
+    return found
+
+
+class RecommendationQuery(FilterQuery):
     k: int = Field(20, ge=1, le=MAX_K, description="Items at most.")
     at: QueryTime | None = Field(
         None,
@@ -34,6 +75,32 @@ class RecommendationQuery(BaseModel):
         "409). Default: now. It moves the user's clock only; items are as of `items_as_of`.",
     )
     exclude_seen: bool = Field(False, description="Leave out what the user already had.")
+    exclude_seen_for: int | None = Field(
+        None,
+        ge=0,
+        le=YEARS,
+        description="With exclude_seen: only what the user had in the last so many seconds is left out.",
+    )
+    placement: str | None = Field(
+        None, max_length=200, description="A named configuration; what stands beside it wins."
+    )
+    include_ids: IdList = Field([], description="The list is chosen from these: comma-separated or repeated.")
+    exclude_ids: IdList = Field([], description="Never in the list: comma-separated or repeated.")
+    diversity: float = Field(0.0, ge=0, le=1, description="As in the body of the POST.")
+    exploration: float = Field(0.0, ge=0, le=1, description="As in the body of the POST.")
+    seed: int | None = Field(None, ge=0, le=2**53, description="Of the exploration.")
+    cap_category: int | None = Field(None, ge=1, le=MAX_LIST, description="Items of one category at most.")
+    cap_brand: int | None = Field(None, ge=1, le=MAX_LIST, description="Items of one brand at most.")
+    paging: bool = Field(
+        False, description="Answer with a cursor for the next page; a list with options always has one."
+    )
+    cursor: str | None = Field(None, min_length=1, max_length=LENGTH, description="Of the answer before.")
+    options: str | None = Field(
+        None,
+        max_length=16_000,
+        description="More options as JSON, as in the body of the POST: pins, boosts, hide, ...",
+        examples=['{"pins": [{"item_id": "shoe-42", "rank": 1}], "hide": [{"tags": "adult"}]}'],
+    )
     min_offset: int = Field(
         0,
         ge=0,
@@ -45,8 +112,10 @@ class RecommendationQuery(BaseModel):
 
 class RecommendedItem(BaseModel):
     item_id: str
-    score: float
-    rank: int
+    score: float = Field(description="Log odds, up to a constant; under `popular` and `fallback` a count.")
+    rank: int = Field(description="From 1; a session's next page goes on counting.")
+    pinned: bool | None = Field(None, description="true: it stands here because a pin says so.")
+    explored: bool | None = Field(None, description="true: it was drawn, not ranked.")
 
 
 class ModelInfo(BaseModel):
@@ -99,6 +168,93 @@ class RecommendationAnswer(BaseModel):
     )
     degraded: list[str]
     state: ListState
+    cursor: str | None = Field(
+        None, description="Asks for the next items of this session; null, or absent, when there is no next page."
+    )
+    seed: int | None = Field(None, description="Of the exploration; only where there is some.")
+
+
+class BatchList(BaseModel):
+    """One user's list; the fields are those of a single answer."""
+
+    user_id: str
+    items: list[RecommendedItem]
+    strategy: Literal["model", "impersonal", "popular", "fallback"]
+    personalised: bool
+    events_seen: int
+    last_event_at: str | None
+    degraded: list[str]
+
+
+class BatchState(BaseModel):
+    offset: int
+    items_as_of: str | None
+    stale: bool
+
+
+class BatchAnswer(BaseModel):
+    """Lists in the order of the users."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "request_id": "0199aa11-7c0f-7b2e-9c55-6f1de0b6b0a4",
+                    "results": [
+                        {
+                            "user_id": "u-17",
+                            "items": [{"item_id": "shoe-42", "score": 3.25, "rank": 1}],
+                            "strategy": "model",
+                            "personalised": True,
+                            "events_seen": 12,
+                            "last_event_at": "2026-01-31T12:00:00Z",
+                            "degraded": [],
+                        }
+                    ],
+                    "model": {"version": "2026-01-30", "variant": "default"},
+                    "state": {"offset": 4711, "items_as_of": "2026-01-31T12:00:03Z", "stale": False},
+                }
+            ]
+        }
+    )
+
+    request_id: str
+    results: list[BatchList]
+    model: ModelInfo
+    state: BatchState
+    seed: int | None = Field(None, description="Of the exploration; only where there is some.")
+
+
+class RankAnswer(RecommendationAnswer):
+    """The given items in the user's order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "request_id": "0199aa11-7c0f-7b2e-9c55-6f1de0b6b0a4",
+                    "items": [
+                        {"item_id": "boot-7", "score": 3.25, "rank": 1},
+                        {"item_id": "shoe-42", "score": 1.5, "rank": 2},
+                    ],
+                    "model": {"version": "2026-01-30", "variant": "default"},
+                    "strategy": "model",
+                    "personalised": True,
+                    "degraded": [],
+                    "state": {
+                        "events_seen": 12,
+                        "last_event_at": "2026-01-31T12:00:00Z",
+                        "offset": 4711,
+                        "items_as_of": "2026-01-31T12:00:03Z",
+                        "stale": False,
+                    },
+                    "left_out": ["shoe-43"],
+                }
+            ]
+        }
+    )
+
+    left_out: list[str] = Field(description="Items that are unknown, hidden, expired or not released.")
 
 
 class UserQuery(BaseModel):

@@ -29,7 +29,7 @@ def _bounded(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
     return [part for text in value for part in text.split(",") if part] if isinstance(value, list) else value
 
 
@@ -189,7 +189,7 @@ class ItemsAnswer(BaseModel):
 class ItemsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    ids: Annotated[list[Id], BeforeValidator(_listed), Field(min_length=1, max_length=1_000)] = Field(
+    ids: Annotated[list[Id], BeforeValidator(listed), Field(min_length=1, max_length=1_000)] = Field(
         description="Item ids, comma-separated or repeated."
     )
 

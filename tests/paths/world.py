@@ -133,6 +133,10 @@ class SwitchedReader:
         self._check()
         return await self._reader.user(user_id)
 
+    async def users(self, user_ids: Sequence[str]) -> list[UserRead]:
+        self._check()
+        return await self._reader.users(user_ids)
+
     async def position(self) -> Position:
         self._check()
         return await self._reader.position()

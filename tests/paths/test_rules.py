@@ -1,0 +1,450 @@
+"""What rules promise: filters leak nothing, pages never repeat, pins and caps hold, nothing is written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.batch_path import recommend_many
+from service.core.cursors import CursorRefused, Served, nothing_served, read, sign
+from service.core.filters import Match
+from service.core.rules import Rules
+from service.core.types import Erase, ItemChange
+from service.errors import MomentPassed
+from service.lists.what_if import WhatIf
+from service.request_path import Recommendation, Request, Serving, recommend
+from tests.paths.world import World
+
+T = TypeVar("T")
+NOW = 3_000
+CATEGORIES, BRANDS, TAGS = ["shoes", "boots", "hats"], ["kestrel", "merlin"], ["vegan", "sale", "new"]
+ITEMS = [f"item-{n}" for n in range(24)]
+
+
+def documents() -> dict[str, dict[str, Any]]:
+    rng = np.random.default_rng(5)
+    found: dict[str, dict[str, Any]] = {}
+    for n, item_id in enumerate(ITEMS):
+        fields: dict[str, Any] = {"item_id": item_id, "title": f"Item {n}"}
+        if n % 6:
+            fields["category"] = CATEGORIES[n % 3]
+        if n % 5:
+            fields["brand"] = BRANDS[n % 2]
+            fields["price"] = float(n)
+        fields["tags"] = [tag for tag in TAGS if rng.random() < 0.5]
+        fields["attributes"] = {"size": n % 4, "colours": ["red", "green"][: n % 3], "wide": n % 2 == 0}
+        found[item_id] = fields
+    found[ITEMS[20]]["hidden"] = True
+    found[ITEMS[21]]["available_until"] = NOW - 500
+    found[ITEMS[22]]["deleted"] = True
+    return found
+
+
+DOCUMENTS = documents()
+GONE = {ITEMS[20], ITEMS[21], ITEMS[22]}
+SHOWABLE = [item_id for item_id in ITEMS if item_id not in GONE]
+
+
+class Stage:
+    """A world that was set up once, and a replica of it that is asked many times."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        rng = np.random.default_rng(3)
+        self.world.put([ItemChange(i, json.dumps(DOCUMENTS[i]).encode(), available_from=100) for i in ITEMS])
+        times = np.sort(rng.integers(1_000, NOW, 80)).tolist()
+        self.world.post([(f"user-{rng.integers(4)}", ITEMS[rng.integers(12)], t) for t in times])
+        self.world.post([("user-0", ITEMS[0], NOW)])
+        self.loop = asyncio.new_event_loop()
+        self._context = self.world.serving()
+        self.serving: Serving = self.loop.run_until_complete(self._context.__aenter__())
+
+    def run(self, action: Callable[[Serving], Awaitable[T]]) -> T:
+        async def act() -> T:
+            return await action(self.serving)
+
+        return self.loop.run_until_complete(act())
+
+    def ask(self, request: Request) -> Recommendation:
+        return self.run(lambda serving: recommend(request, serving))
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self._context.__aexit__(None, None, None))
+        self.loop.close()
+
+    def digest(self) -> str:
+        state = self.world.state
+        parts = (state.users, state.items, state.texts, state.documents, state.ids, state.position, state.feed_end)
+        return sha256(repr(parts).encode()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    found = Stage()
+    yield found
+    found.close()
+
+
+def bears(item_id: str, match: Match) -> bool:
+    """The same conditions, item by item, from the documents."""
+    fields = DOCUMENTS[item_id]
+    price = fields.get("price")
+    values = {
+        name: {(type(one), one) for one in (value if isinstance(value, list) else [value])}
+        for name, value in fields["attributes"].items()
+    }
+    return all(
+        (
+            not match.item_ids or item_id in match.item_ids,
+            not match.category or fields.get("category") in match.category,
+            not match.brand or fields.get("brand") in match.brand,
+            not match.tags or set(match.tags) & set(fields["tags"]),
+            set(match.all_tags) <= set(fields["tags"]),
+            all(values[name] & {(type(one), one) for one in wanted} for name, wanted in match.attributes),
+            match.min_price is None or (price is not None and price >= match.min_price),
+            match.max_price is None or (price is not None and price <= match.max_price),
+        )
+    )
+
+
+def some(values: list[Any], most: int = 2) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(st.sampled_from(values), max_size=most, unique=True).map(tuple)
+
+
+matches = st.builds(
+    Match,
+    item_ids=st.just(()) | some(ITEMS, 15),
+    category=some([*CATEGORIES, "unheard of"]),
+    brand=some(BRANDS),
+    tags=some(TAGS),
+    all_tags=some(TAGS),
+    attributes=st.sampled_from(
+        [(), (("size", (1, 2)),), (("colours", ("green",)),), (("wide", (True,)),), (("size", ("1",)),)]
+    ),
+    min_price=st.none() | st.sampled_from([0.0, 5.0]),
+    max_price=st.none() | st.sampled_from([11.0, 40.0]),
+)
+narrow = matches.filter(lambda match: match != Match())
+pins = st.lists(
+    st.tuples(st.sampled_from([*ITEMS, "unheard-of"]), st.integers(1, 12)),
+    max_size=4,
+    unique_by=(lambda pin: pin[0], lambda pin: pin[1]),
+).map(tuple)
+rules = st.builds(
+    Rules,
+    only=st.just(Match()) | matches,
+    include_ids=st.just(()) | some(ITEMS, 15),
+    hide=st.lists(narrow, max_size=2).map(tuple),
+    exclude_ids=some(ITEMS, 6),
+    boosts=st.lists(st.tuples(narrow, st.sampled_from([0.1, 2.0, 50.0])), max_size=2).map(tuple),
+    pins=pins,
+    caps=some([("category", 1), ("brand", 2), ("category", 3)]).filter(lambda caps: len(dict(caps)) == len(caps)),
+    diversity=st.sampled_from([0.0, 0.0, 0.3, 1.0]),
+    exploration=st.sampled_from([0.0, 0.0, 0.5, 1.0]),
+    seed=st.integers(0, 5),
+)
+
+
+def permitted(asked: Rules) -> set[str]:
+    """What may stand in the list without being pinned."""
+    return {
+        item_id
+        for item_id in SHOWABLE
+        if bears(item_id, asked.only)
+        and (not asked.include_ids or item_id in asked.include_ids)
+        and pinnable(item_id, asked)
+    }
+
+
+def pinnable(item_id: str, asked: Rules) -> bool:
+    if item_id not in SHOWABLE or item_id in asked.exclude_ids:
+        return False
+    return not any(bears(item_id, match) for match in asked.hide)
+
+
+@settings(max_examples=300, deadline=None)
+@given(asked=rules, k=st.integers(1, 30), user=st.sampled_from(["user-0", "user-3", "stranger", None]))
+def test_filters_never_leak_and_pins_and_caps_hold(stage: Stage, asked: Rules, k: int, user: str | None) -> None:
+    found = stage.ask(Request(user, k=k, rules=asked))
+    ids = found.item_ids
+    assert len(ids) == len(set(ids)) == len(found.scores) <= k
+    organic = [item_id for item_id in ids if item_id not in found.pinned]
+    assert set(organic) <= permitted(asked) - {item_id for item_id, _ in asked.pins}
+    ranked = sorted((rank, item_id) for item_id, rank in asked.pins if rank <= k and pinnable(item_id, asked))
+    assert found.pinned == {item_id for _, item_id in ranked}
+    for behind, (rank, item_id) in enumerate(reversed(ranked)):
+        assert ids[min(rank - 1, len(ids) - 1 - behind)] == item_id or len(ids) < k
+    for field, most in asked.caps:
+        kinds = Counter(DOCUMENTS[item_id].get(field) for item_id in organic)
+        kinds.pop(None, None)
+        assert all(count <= most for count in kinds.values())
+    if not asked.caps:
+        left = permitted(asked) - {item_id for item_id, _ in asked.pins}
+        assert len(ids) == min(k, len(left) + len(ranked))  # wherever there are k, k come back
+
+
+@settings(max_examples=60, deadline=None)
+@given(asked=rules, k=st.integers(1, 7), user=st.sampled_from(["user-0", None]))
+def test_pages_never_repeat_and_together_are_the_whole(stage: Stage, asked: Rules, k: int, user: str | None) -> None:
+    served, shown, key = nothing_served(), list[str](), b"key"
+    for _ in range(30):
+        found = stage.ask(Request(user, k=k, rules=asked, served=served))
+        shown += found.item_ids
+        served = read(sign(found.served, user or "", key), user or "", key)
+        if not found.item_ids:
+            break
+    assert len(shown) == len(set(shown))
+    late = {item_id for item_id, _ in asked.pins}
+    if not asked.caps and not asked.pins:
+        assert set(shown) == permitted(asked)
+    assert set(shown) - late <= permitted(asked)
+
+
+def test_a_cursor_belongs_to_its_user_and_cannot_be_made_up(stage: Stage) -> None:
+    served = stage.ask(Request("user-0", k=3, rules=Rules())).served
+    cursor = sign(served, "user-0", b"key")
+    assert np.array_equal(read(cursor, "user-0", b"key"), served)
+    for text, owner, key in [(cursor, "user-1", b"key"), (cursor, "user-0", b"other"), (cursor[:-4], "user-0", b"key")]:
+        with pytest.raises(CursorRefused):
+            read(text, owner, key)
+    for text in ("", "A", "AAAA", "ä"):
+        with pytest.raises(CursorRefused):
+            read(text, "user-0", b"key")
+
+
+def test_a_cursor_of_a_catalogue_in_another_order_is_refused_and_unknown_items_are_passed_over(stage: Stage) -> None:
+    served = stage.ask(Request("user-0", k=3, rules=Rules())).served
+    other: Served = served.copy()
+    other["index"] = np.roll(served["index"], 1)
+    with pytest.raises(CursorRefused, match="rebuilt"):
+        stage.ask(Request("user-0", rules=Rules(), served=other))
+    ahead: Served = served.copy()
+    ahead["index"] += len(ITEMS)
+    assert len(stage.ask(Request("user-0", k=30, rules=Rules(), served=ahead)).item_ids) == len(SHOWABLE)
+
+
+def test_rules_that_ask_for_nothing_give_the_plain_list(stage: Stage) -> None:
+    plain, ruled = (stage.ask(Request("user-1", k=9, rules=asked)) for asked in (None, Rules()))
+    assert (ruled.item_ids, ruled.scores) == (plain.item_ids, plain.scores)
+
+
+def test_a_boost_adds_the_log_of_its_factor(stage: Stage) -> None:
+    def scores(asked: Rules) -> dict[str, float]:
+        found = stage.ask(Request("user-1", k=30, rules=asked))
+        return dict(zip(found.item_ids, found.scores, strict=True))
+
+    plain = scores(Rules())
+    boosted = scores(Rules(boosts=((Match(brand=("merlin",)), 2.0), (Match(category=("hats",)), 0.5))))
+    for item_id, score in plain.items():
+        factor = (2.0 if DOCUMENTS[item_id].get("brand") == "merlin" else 1.0) * (
+            0.5 if DOCUMENTS[item_id].get("category") == "hats" else 1.0
+        )
+        assert boosted[item_id] == pytest.approx(score + np.log(factor), abs=1e-4)
+
+
+def test_the_same_seed_explores_the_same_and_marks_it(stage: Stage) -> None:
+    def explored(seed: int, share: float) -> tuple[list[str], frozenset[str]]:
+        found = stage.ask(Request("user-1", k=10, rules=Rules(exploration=share, seed=seed)))
+        return found.item_ids, found.explored
+
+    assert explored(1, 0.3) == explored(1, 0.3)
+    assert len({explored(seed, 0.3)[0][0] for seed in range(20)} | {str(explored(2, 0.3))}) > 1
+    assert [len(explored(seed, 1.0)[1]) for seed in range(5)] == [10] * 5
+    shares = [len(explored(seed, 0.25)[1]) for seed in range(200)]
+    assert set(shares) <= {2, 3}  # a quarter of ten
+    assert 2.3 < np.mean(shares) < 2.7
+    drawn = Counter(item_id for seed in range(400) for item_id in explored(seed, 0.2)[1])
+    assert set(drawn) == set(SHOWABLE)  # everything has its chance
+    assert max(drawn.values()) < 3 * min(drawn.values())
+
+
+def test_diversity_trades_likeness_for_score(stage: Stage) -> None:
+    index = stage.serving.replica.index
+    units = index.vectors / np.maximum(np.linalg.norm(index.vectors, axis=1, keepdims=True), 1e-9)
+
+    def likeness(dial: float) -> float:
+        ids = stage.ask(Request("user-2", k=6, rules=Rules(diversity=dial))).item_ids
+        rows = units[[index.find(item_id) for item_id in ids]]
+        return float((rows @ rows.T)[np.triu_indices(len(ids), 1)].mean())
+
+    assert likeness(0.0) > likeness(0.5) >= likeness(1.0) - 0.05
+
+
+def test_seen_items_are_left_out_always_for_a_time_or_never(stage: Stage) -> None:
+    def shown(**seen: Any) -> set[str]:
+        return set(stage.ask(Request("user-0", k=30, at=NOW + 100, rules=Rules(), **seen)).item_ids)
+
+    assert shown() == set(SHOWABLE)
+    always = set(SHOWABLE) - shown(exclude_seen=True)
+    lately = set(SHOWABLE) - shown(exclude_seen=True, seen_within=100)
+    assert lately == {ITEMS[0]}  # bought at NOW
+    assert lately < always
+
+
+def test_age_is_judged_by_release_or_first_event(stage: Stage) -> None:
+    everything = stage.ask(Request("user-0", k=30, rules=Rules(only=Match(max_age=NOW - 100)))).item_ids
+    assert set(everything) == set(SHOWABLE)
+    assert stage.ask(Request("user-0", k=30, rules=Rules(only=Match(max_age=NOW - 101)))).item_ids == []
+
+
+def test_rules_hold_when_the_state_store_is_down(stage: Stage) -> None:
+    asked = Rules(only=Match(category=("hats",)), exclude_ids=(ITEMS[2],), caps=(("brand", 1),))
+    stage.world.active.down = True
+    try:
+        found = stage.ask(Request("user-0", k=30, rules=asked))
+        many = stage.run(lambda serving: recommend_many(["user-0", "x"], Request(None, k=30, rules=asked), serving))
+    finally:
+        stage.world.active.down = False
+    assert found.strategy == "fallback"
+    assert [one.item_ids for one in many] == [found.item_ids] * 2
+    assert set(found.item_ids) <= permitted(asked)
+    assert found.item_ids
+
+
+@settings(max_examples=40, deadline=None)
+@given(asked=rules, k=st.integers(1, 12), seen=st.booleans())
+def test_a_batch_gives_each_user_the_list_of_a_single_request(stage: Stage, asked: Rules, k: int, seen: bool) -> None:
+    users = ["user-0", "stranger", "user-2", "user-0"]
+    template = Request(None, k=k, exclude_seen=seen, rules=asked)
+    many = stage.run(lambda serving: recommend_many(users, template, serving))
+    for user, one in zip(users, many, strict=True):
+        alone = stage.ask(Request(user, k=k, exclude_seen=seen, rules=asked))
+        assert (one.strategy, one.events_seen, one.last_event_at) == ("model", alone.events_seen, alone.last_event_at)
+        # a row alone and among others is rounded otherwise: ties may change places, scores may not move
+        np.testing.assert_allclose(one.scores, alone.scores, rtol=1e-4, atol=1e-4)
+        assert one.pinned == alone.pinned
+        assert one.explored == alone.explored
+
+
+events = st.lists(
+    st.builds(
+        WhatIf,
+        item_id=st.sampled_from([*ITEMS, "unheard-of"]),
+        type=st.sampled_from(["view", "purchase", "dislike", "my_own"]),
+        timestamp=st.integers(NOW, NOW + 300),
+        value=st.sampled_from([0.0, 3.0]),
+    ),
+    max_size=5,
+).map(tuple)
+
+
+@settings(max_examples=60, deadline=None)
+@given(imagined=events, user=st.sampled_from(["user-0", "stranger", None]), at=st.sampled_from([None, NOW + 300]))
+def test_what_ifs_and_moments_write_nothing(
+    stage: Stage, imagined: tuple[WhatIf, ...], user: str | None, at: int | None
+) -> None:
+    before, index = stage.digest(), stage.serving.replica.index
+    rows = (index.vectors.tobytes(), index.counters.tobytes(), index.position)
+    found = stage.ask(Request(user, at=at, events=imagined, rules=Rules(exploration=0.2)))
+    assert found.strategy == "model"
+    assert stage.digest() == before
+    assert (index.vectors.tobytes(), index.counters.tobytes(), index.position) == rows
+
+
+@contextmanager
+def another_stage() -> Iterator[Stage]:
+    found = Stage()
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.mark.parametrize("user", ["user-0", "newcomer"])
+def test_what_ifs_give_the_memory_that_the_same_events_would(user: str) -> None:
+    """The list after posting differs only by what the events did to items: so the items are read from one replica."""
+    rows = [(user, ITEMS[7], NOW + 50), (user, ITEMS[3], NOW + 50), (user, ITEMS[7], NOW + 220)]
+    imagined = tuple(WhatIf(item, "purchase", at, 1.0) for _, item, at in rows)
+    request = Request(user, k=30, at=NOW + 400)
+
+    async def after_posting(serving: Serving) -> Recommendation:
+        stage.world.post(rows)
+        frozen = serving.replica.view.index
+        view = stage.world.generations.active.users[user.encode()]
+        assert view
+        assert frozen.position.offset < stage.world.writer.position.offset  # not yet followed: no pause so far
+        return await recommend(request, serving)
+
+    with another_stage() as stage:
+        guessed = stage.ask(Request(user, k=30, at=NOW + 400, events=imagined))
+        assert guessed.events_seen == stage.ask(request).events_seen + len(rows)
+        posted = stage.run(after_posting)
+    assert guessed.item_ids == posted.item_ids
+    assert guessed.scores == posted.scores
+    assert guessed.last_event_at == posted.last_event_at == NOW + 220
+
+
+def test_a_guests_events_make_their_list(stage: Stage) -> None:
+    first, other = (
+        stage.ask(Request(None, k=30, at=NOW + 10, events=(WhatIf(item, "view", NOW),)))
+        for item in (ITEMS[1], ITEMS[8])
+    )
+    assert (first.events_seen, first.strategy) == (1, "model")
+    assert first.scores != other.scores
+
+
+def test_a_moment_before_the_last_what_if_is_refused(stage: Stage) -> None:
+    with pytest.raises(MomentPassed):
+        stage.ask(Request("user-0", at=NOW + 10, events=(WhatIf(ITEMS[1], "view", NOW + 11),)))
+
+
+def test_a_disliked_item_leaves_the_list_and_takes_its_like_down() -> None:
+    with another_stage() as stage:
+        index = stage.serving.replica.index
+        bad = ITEMS[4]
+        place = index.find(bad)
+        assert place is not None
+        units = index.vectors / np.maximum(np.linalg.norm(index.vectors, axis=1, keepdims=True), 1e-9)
+        likeness = units @ units[place]
+
+        def after(kind: str) -> dict[str, float]:
+            found = stage.ask(Request("user-0", k=30, at=NOW + 20, events=(WhatIf(bad, kind, NOW + 10),)))
+            return dict(zip(found.item_ids, found.scores, strict=True))
+
+        liked, disliked, forgiven = after("like"), after("dislike"), None
+        assert bad in liked
+        assert bad not in disliked
+        fall = {item_id: liked[item_id] - disliked[item_id] for item_id in disliked}
+        lengths = np.linalg.norm(index.vectors, axis=1)
+        pushed = [fall[ITEMS[n]] for n in range(24) if ITEMS[n] in fall and lengths[n] > 0 and likeness[n] > 0.9]
+        assert pushed
+        assert min(pushed) > 0
+        events = (WhatIf(bad, "dislike", NOW + 10), WhatIf(bad, "purchase", NOW + 15))
+        forgiven = stage.ask(Request("user-0", k=30, at=NOW + 20, events=events))
+        assert bad in forgiven.item_ids
+        kept = stage.ask(Request("user-0", k=30, at=NOW + 20, disliked=True, events=events[:1]))
+        assert bad in kept.item_ids
+
+
+def test_hiding_and_describing_an_item_shows_in_the_next_list() -> None:
+    with another_stage() as stage:
+        hats = Rules(only=Match(category=("hats",)))
+
+        def change(document: dict[str, Any]) -> list[str]:
+            offset = stage.world.put([ItemChange(ITEMS[2], json.dumps(document).encode(), available_from=100)])
+            return stage.ask(Request("user-0", k=30, rules=hats, min_offset=offset)).item_ids
+
+        assert ITEMS[2] in change({"category": "hats"})
+        assert ITEMS[2] not in change({"category": "hats", "hidden": True})
+        assert ITEMS[2] in change({"category": "hats", "available_until": NOW + 1})
+        assert ITEMS[2] not in change({"category": "hats", "available_until": NOW})
+        assert ITEMS[2] not in change({"category": "shoes"})
+        stage.world.post([("user-1", ITEMS[2], NOW + 5)])
+        assert ITEMS[2] in change({"category": "hats"})
+
+
+def test_an_erased_user_is_a_stranger(stage: Stage) -> None:
+    with another_stage() as other:
+        offset = other.world.mark(Erase("user-0"))
+        found = other.ask(Request("user-0", k=30, rules=Rules(), exclude_seen=True, min_offset=offset))
+        assert (set(found.item_ids), found.events_seen) == (set(SHOWABLE), 0)
