@@ -18,6 +18,7 @@ from service.api import (
     personal,
     problems,
     recommendations,
+    shelves,
     users,
 )
 from service.api.edge import Edge
@@ -42,7 +43,7 @@ def create_app(services: ApiServices) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.services = services
-    for resource in (events, recommendations, items, export, personal, users, ops, metrics, docs):
+    for resource in (events, recommendations, shelves, items, export, personal, users, ops, metrics, docs):
         app.include_router(resource.router)
     app.mount(docs.ASSETS, docs.assets())
     problems.install(app)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from service.api.patterns import EVENT_TYPE, PLAIN
+from service.api.patterns import CURSOR, EVENT_TYPE, PLAIN
 from service.api.schemas import Id, Timestamp
 from service.core.attributes import Scalar
 from service.core.cursors import LENGTH
@@ -36,7 +36,7 @@ Value = str | int | float | bool
 Values = Annotated[list[Value], BeforeValidator(_several), Field(min_length=1, max_length=MAX_VALUES)]
 Seconds = Annotated[int, Field(ge=0, le=YEARS)]
 Price = Annotated[float, Field(ge=0, le=1e12)]
-Cursor = Annotated[str, Field(min_length=1, max_length=LENGTH, pattern=r"^[A-Za-z0-9_-]*$")]
+Cursor = Annotated[str, Field(min_length=1, max_length=LENGTH, pattern=CURSOR)]
 Seed = Annotated[int, Field(ge=0, le=2**53)]
 
 

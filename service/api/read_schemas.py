@@ -7,15 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from service.api.list_schemas import MAX_IDS, MAX_LIST, MAX_VALUES, YEARS, MatchIn
-from service.api.patterns import PLAIN
+from service.api.list_schemas import MAX_IDS, MAX_LIST, MAX_VALUES, YEARS, Cursor, MatchIn
+from service.api.patterns import NAME_AND_VALUE, PLAIN
 from service.api.schemas import TIME, Id, listed
-from service.core.cursors import LENGTH
 from service.core.times import parse_time
 
 MAX_K = 10_000
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
 _Label = Annotated[str, Field(max_length=200, pattern=PLAIN)]
+_Pair = Annotated[str, Field(max_length=400, pattern=NAME_AND_VALUE)]
 Texts = Annotated[list[_Label], Field(max_length=MAX_VALUES)]
 IdList = Annotated[list[Id], BeforeValidator(listed), Field(max_length=MAX_IDS)]
 
@@ -40,7 +40,9 @@ class FilterQuery(BaseModel):
     category: Texts = Field([], examples=[["shoes"]])
     brand: Texts = Field([], examples=[["Kestrel"]])
     tag: Texts = Field([], examples=[["vegan"]])
-    attribute: Texts = Field([], description="name:value", examples=[["colour:green"]])
+    attribute: Annotated[list[_Pair], Field(max_length=MAX_VALUES)] = Field(
+        [], description="name:value", examples=[["colour:green"]]
+    )
     min_price: float | None = Field(None, ge=0, le=1e12)
     max_price: float | None = Field(None, ge=0, le=1e12, examples=[150])
     max_age: int | None = Field(None, ge=0, le=YEARS, description="Seconds since the item's release or first event.")
@@ -94,7 +96,7 @@ class RecommendationQuery(FilterQuery):
     paging: bool = Field(
         False, description="Answer with a cursor for the next page; a list with options always has one."
     )
-    cursor: str | None = Field(None, min_length=1, max_length=LENGTH, description="Of the answer before.")
+    cursor: Cursor | None = Field(None, description="Of the answer before.")
     options: str | None = Field(
         None,
         max_length=16_000,

@@ -40,6 +40,8 @@ class ApiServices:
     counts: Counts = field(default_factory=Counts)
     embedding: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while texts are embedded: one thread at a time."""
+    patching: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while an item is read, changed and appended: one PATCH after the other."""
     exports: int = 0
     """Under way now."""
     draining: bool = False

@@ -32,6 +32,15 @@ def searchable(document: bytes) -> bytes:
     return json.dumps({name: value for name, value in fields.items() if name not in _UNUSED}).encode()
 
 
+def deletion(item_id: str) -> bytes:
+    """The document of an item that is taken out of the catalogue."""
+    return json.dumps({"item_id": item_id, DELETED: True}).encode()
+
+
+def is_deletion(document: bytes) -> bool:
+    return b'"deleted"' in document and DELETED in _fields(document)
+
+
 def attribute_term(name: str, value: Scalar) -> str:
     """The term of an attribute's value; 1 and 1.0 are the same, "1" and true are others."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
