@@ -69,7 +69,11 @@ def attributes_of(pairs: list[str]) -> dict[str, list[str | float | bool]]:
     return found
 
 
-class RecommendationQuery(FilterQuery):
+class PlainQuery(BaseModel):
+    """What a list may be asked for without a rule."""
+
+    model_config = ConfigDict(extra="forbid")
+
     k: int = Field(20, ge=1, le=MAX_K, description="Items at most.")
     at: QueryTime | None = Field(
         None,
@@ -77,6 +81,18 @@ class RecommendationQuery(FilterQuery):
         "409). Default: now. It moves the user's clock only; items are as of `items_as_of`.",
     )
     exclude_seen: bool = Field(False, description="Leave out what the user already had.")
+    min_offset: int = Field(
+        0,
+        ge=0,
+        le=2**63 - 1,
+        description="An `offset` that must be in the answer (read your writes); waits up to 100 ms for it, then "
+        "answers with stale=true.",
+    )
+
+
+class RecommendationQuery(FilterQuery, PlainQuery):
+    """And with rules."""
+
     exclude_seen_for: int | None = Field(
         None,
         ge=0,
@@ -102,13 +118,6 @@ class RecommendationQuery(FilterQuery):
         max_length=16_000,
         description="More options as JSON, as in the body of the POST: pins, boosts, hide, ...",
         examples=['{"pins": [{"item_id": "shoe-42", "rank": 1}], "hide": [{"tags": "adult"}]}'],
-    )
-    min_offset: int = Field(
-        0,
-        ge=0,
-        le=2**63 - 1,
-        description="An `offset` that must be in the answer (read your writes); waits up to 100 ms for it, then "
-        "answers with stale=true.",
     )
 
 

@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 from starlette.responses import Response
@@ -17,7 +17,8 @@ from service.api.openapi import one_body
 from service.api.patterns import PLAIN
 from service.api.placements import with_placement
 from service.api.problems import FieldError, Problem, field_errors, show
-from service.api.read_schemas import BatchAnswer, RankAnswer, RecommendationAnswer, RecommendationQuery
+from service.api.queries import query_parameters, read_query
+from service.api.read_schemas import BatchAnswer, PlainQuery, RankAnswer, RecommendationAnswer, RecommendationQuery
 from service.api.services import ApiServices, services_of
 from service.batch_path import recommend_many
 from service.core import cursors
@@ -34,8 +35,6 @@ VARIANT = "default"
 UserId = Annotated[
     str, Path(min_length=1, max_length=256, pattern=PLAIN, description="Any id; unknown users get a list, too.")
 ]
-_PLAIN = {"k", "at", "exclude_seen", "min_offset"}
-"""What a GET may ask for without a rule."""
 _OPTIONS = {"k", "exclude_seen", "exclude_seen_for", "diversity", "exploration", "seed", "include_ids", "exclude_ids"}
 _SEEDS = 2**53
 
@@ -45,15 +44,16 @@ _SEEDS = 2**53
     summary="What a user should see now",
     response_model=RecommendationAnswer,
     responses={**{status: {} for status in (409, 422, 503)}},
+    openapi_extra=query_parameters(RecommendationQuery),
 )
-async def get_recommendations(
-    request: Request, user_id: UserId, query: Annotated[RecommendationQuery, Query()]
-) -> Response:
+async def get_recommendations(request: Request, user_id: UserId) -> Response:
     """The best items for a user, best first. Server-Timing tells what each stage took."""
     services = services_of(request)
-    if query.model_fields_set <= _PLAIN:
-        asked = Asked(user_id, query.k, query.at, query.exclude_seen, query.min_offset)
+    if request.query_params.keys() <= PlainQuery.model_fields.keys():
+        plain = read_query(request, PlainQuery)
+        asked = Asked(user_id, plain.k, plain.at, plain.exclude_seen, plain.min_offset)
         return await _answer(request, asked, services)
+    query = read_query(request, RecommendationQuery)
     options = with_placement(_options_of(query), query.placement, services.placements)
     served = _served(query.cursor, user_id, services)
     asked = asked_of(user_id, options, query.at, query.min_offset, served, ())
