@@ -172,7 +172,7 @@ def pinnable(item_id: str, asked: Rules) -> bool:
     return not any(bears(item_id, match) for match in asked.hide)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(asked=rules, k=st.integers(1, 30), user=st.sampled_from(["user-0", "user-3", "stranger", None]))
 def test_filters_never_leak_and_pins_and_caps_hold(stage: Stage, asked: Rules, k: int, user: str | None) -> None:
     found = stage.ask(Request(user, k=k, rules=asked))
@@ -188,9 +188,17 @@ def test_filters_never_leak_and_pins_and_caps_hold(stage: Stage, asked: Rules, k
         kinds = Counter(DOCUMENTS[item_id].get(field) for item_id in organic)
         kinds.pop(None, None)
         assert all(count <= most for count in kinds.values())
-    if not asked.caps:
-        left = permitted(asked) - {item_id for item_id, _ in asked.pins}
-        assert len(ids) == min(k, len(left) + len(ranked))  # wherever there are k, k come back
+    left = permitted(asked) - {item_id for item_id, _ in asked.pins}
+    if len(asked.caps) < 2:  # wherever there are k, k come back
+        assert len(ids) == min(k, len(ranked) + room(left, found.pinned, dict(asked.caps)))
+
+
+def room(left: set[str], pinned: frozenset[str], caps: dict[str, int]) -> int:
+    """How many of `left` one cap lets in, beside the pinned."""
+    for field, most in caps.items():
+        kinds, held = (Counter(DOCUMENTS[i].get(field) for i in some) for some in (left, pinned))
+        return kinds.pop(None, 0) + sum(min(count, max(0, most - held[kind])) for kind, count in kinds.items())
+    return len(left)
 
 
 @settings(max_examples=60, deadline=None)
@@ -360,18 +368,17 @@ def another_stage() -> Iterator[Stage]:
         found.close()
 
 
+@pytest.mark.parametrize("start", [NOW + 50, NOW - 250])
 @pytest.mark.parametrize("user", ["user-0", "newcomer"])
-def test_what_ifs_give_the_memory_that_the_same_events_would(user: str) -> None:
+def test_what_ifs_give_the_memory_that_the_same_events_would(user: str, start: int) -> None:
     """The list after posting differs only by what the events did to items: so the items are read from one replica."""
-    rows = [(user, ITEMS[7], NOW + 50), (user, ITEMS[3], NOW + 50), (user, ITEMS[7], NOW + 220)]
+    rows = [(user, ITEMS[7], start), (user, ITEMS[3], start), (user, ITEMS[7], start + 170)]
     imagined = tuple(WhatIf(item, "purchase", at, 1.0) for _, item, at in rows)
     request = Request(user, k=30, at=NOW + 400)
 
     async def after_posting(serving: Serving) -> Recommendation:
         stage.world.post(rows)
         frozen = serving.replica.view.index
-        view = stage.world.generations.active.users[user.encode()]
-        assert view
         assert frozen.position.offset < stage.world.writer.position.offset  # not yet followed: no pause so far
         return await recommend(request, serving)
 
@@ -381,7 +388,7 @@ def test_what_ifs_give_the_memory_that_the_same_events_would(user: str) -> None:
         posted = stage.run(after_posting)
     assert guessed.item_ids == posted.item_ids
     assert guessed.scores == posted.scores
-    assert guessed.last_event_at == posted.last_event_at == NOW + 220
+    assert guessed.last_event_at == posted.last_event_at
 
 
 def test_a_guests_events_make_their_list(stage: Stage) -> None:
