@@ -12,13 +12,14 @@ from pydantic_core import from_json, to_json
 from starlette.responses import Response
 
 from service.api.bodies import read_model
+from service.api.list_queries import PlainQuery, RecommendationQuery
 from service.api.list_schemas import BatchIn, ListOptions, RankIn, RecommendIn, WhatIfEvent
 from service.api.openapi import one_body
 from service.api.patterns import PLAIN
 from service.api.placements import with_placement
 from service.api.problems import FieldError, Problem, field_errors, show
 from service.api.queries import query_parameters, read_query
-from service.api.read_schemas import BatchAnswer, PlainQuery, RankAnswer, RecommendationAnswer, RecommendationQuery
+from service.api.read_schemas import BatchAnswer, RankAnswer, RecommendationAnswer
 from service.api.services import ApiServices, services_of
 from service.batch_path import recommend_many
 from service.core import cursors

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.list_queries import FilterQuery
 from service.api.list_schemas import MAX_LIST
-from service.api.read_schemas import FilterQuery
 
 
 class ShelfQuery(FilterQuery):

@@ -11,9 +11,9 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from model.process.records import NEVER
+from service.api.list_queries import FilterQuery
 from service.api.patterns import PLAIN
 from service.api.problems import Problem, field_errors
-from service.api.read_schemas import FilterQuery
 from service.api.services import services_of
 from service.api.shelf_schemas import (
     LatestAnswer,

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from service.api.list_queries import RecommendationQuery
 from service.api.list_schemas import BatchIn, BoostIn, CapsIn, MatchIn, PinIn, RankIn, RecommendIn, WhatIfEvent
 from service.api.placements import load_placements
-from service.api.read_schemas import RecommendationQuery
 from tests.http.conftest import Start
 from tests.http.running import Running, event
 

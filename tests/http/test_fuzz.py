@@ -9,8 +9,8 @@ from urllib.parse import quote
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.api.list_queries import RecommendationQuery
 from service.api.list_schemas import BoostIn, ListOptions, MatchIn, PinIn, RecommendIn
-from service.api.read_schemas import RecommendationQuery
 from service.api.schemas import ItemFields
 from tests.http.running import Running, assert_problem, event
 

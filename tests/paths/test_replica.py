@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 
 import numpy as np
@@ -13,14 +12,12 @@ from service.adapters.exact_index import ExactIndex
 from service.adapters.in_memory import InMemoryEventSource, InMemoryLog, InMemoryState
 from service.core.attributes import Attributes
 from service.core.blobs import unpack_items
-from service.core.filters import Match
 from service.core.learned_items import LearnedItems
 from service.core.types import Event, ItemChange, Position
 from service.event_path import Writer, accept, accept_items
-from service.lists.selection import mask_of
-from service.ports import ItemIndex
 from service.replica import Replica
 from service.request_path import Recommendation, Request, Serving, recommend
+from tests.paths.descriptions import described, what_matches
 from tests.paths.world import BUNDLE, World, until_ready
 
 
@@ -29,9 +26,9 @@ def assert_equal_to_the_state(world: World, replica: Replica, state: InMemorySta
     state = state or world.state
     fresh = ExactIndex(world.model)
     blobs = [state.items[i] for i in range(len(state.ids))]
-    described = Attributes()
-    described.put_all(0, [state.documents.get(item_id) for item_id in state.ids])
-    fresh.load(state.ids, unpack_items(blobs, world.model.spec), state.position, described)
+    attributes = Attributes()
+    attributes.put_all(0, [state.documents.get(item_id) for item_id in state.ids])
+    fresh.load(state.ids, unpack_items(blobs, world.model.spec), state.position, attributes)
     fresh.advance(replica.index.position.log_time)
     assert what_matches(replica.index) == what_matches(fresh)
     np.testing.assert_array_equal(replica.index.available, fresh.available)
@@ -39,43 +36,6 @@ def assert_equal_to_the_state(world: World, replica: Replica, state: InMemorySta
     np.testing.assert_array_equal(replica.index.vectors, fresh.vectors)
     np.testing.assert_array_equal(replica.index.counters, fresh.counters)
     assert replica.index.position.offset == state.position.offset
-
-
-def what_matches(index: ItemIndex) -> dict[Match, set[str]]:
-    asked = [Match(category=(name,)) for name in ("cat-0", "cat-1", "cat-2")]
-    asked += [Match(tags=("even",)), Match(attributes=(("n", (4,)),)), Match(max_price=3.0), Match(brand=("moved",))]
-    masks = {match: mask_of(match, index) for match in asked}
-    return {match: {index.ids[i] for i in np.flatnonzero(mask)} for match, mask in masks.items() if mask is not None}
-
-
-def described(item_id: str, n: int, **more: object) -> ItemChange:
-    """Item number n, with something to filter by."""
-    fields = {"category": f"cat-{n % 3}", "price": n, "tags": ["even"] * (n % 2 == 0), "attributes": {"n": n}}
-    return ItemChange(item_id, json.dumps(fields | more).encode(), available_from=0)
-
-
-def test_what_lists_filter_by_is_loaded_followed_and_loaded_again() -> None:
-    async def run() -> None:
-        world = World(feed_length=3)
-        world.put([described(f"item-{n}", n) for n in range(7)])
-        async with world.replica() as replica:
-            await until_ready(replica)
-            assert_equal_to_the_state(world, replica)
-            assert what_matches(replica.index)[Match(tags=("even",))] == {"item-0", "item-2", "item-4", "item-6"}
-            world.put([described("item-1", 4, brand="moved"), described("new", 2, hidden=True)])
-            assert await replica.wait_for(world.state.position.offset, 1.0)
-            assert_equal_to_the_state(world, replica)
-            assert what_matches(replica.index)[Match(brand=("moved",))] == {"item-1"}
-            for n in range(6):  # more than the feed holds: all items are loaded again
-                offset = world.put([described(f"item-{n}", n + 1)])
-            assert await replica.wait_for(offset, 1.0)
-            assert_equal_to_the_state(world, replica)
-            world.post([("ann", "item-1", 1_000)])
-            assert await replica.wait_for(offset + 1, 1.0)
-            assert_equal_to_the_state(world, replica)
-            assert not replica.index.available[replica.index.find("new")]
-
-    asyncio.run(run())
 
 
 def test_it_loads_what_is_there_and_follows_what_comes() -> None:
