@@ -100,6 +100,16 @@ class Client:
         """Top-K of a user. at: unix seconds or RFC 3339; min_offset: of events that must be in (see `state.stale`)."""
         return self._do(calls.recommendations(user_id, k, at, exclude_seen, min_offset))
 
+    def recommend(self, asked: Mapping[str, Any]) -> Recommendations:
+        """The same with every option that `POST /v1/recommendations` takes: filter, pins, events, cursor, ..."""
+        return self._do(calls.recommend(asked))
+
+    def patch_item(self, item_id: str, changes: Mapping[str, Any]) -> Json:
+        return self._do(calls.patch_item(item_id, changes))
+
+    def delete_item(self, item_id: str) -> Json:
+        return self._do(calls.delete_item(item_id))
+
     def put_item(self, item_id: str, item: Mapping[str, Any]) -> Json:
         return self._do(calls.put_item(item_id, item))
 
@@ -204,6 +214,16 @@ class AsyncClient:
     ) -> Recommendations:
         """Top-K of a user. at: unix seconds or RFC 3339; min_offset: of events that must be in (see `state.stale`)."""
         return await self._do(calls.recommendations(user_id, k, at, exclude_seen, min_offset))
+
+    async def recommend(self, asked: Mapping[str, Any]) -> Recommendations:
+        """The same with every option that `POST /v1/recommendations` takes: filter, pins, events, cursor, ..."""
+        return await self._do(calls.recommend(asked))
+
+    async def patch_item(self, item_id: str, changes: Mapping[str, Any]) -> Json:
+        return await self._do(calls.patch_item(item_id, changes))
+
+    async def delete_item(self, item_id: str) -> Json:
+        return await self._do(calls.delete_item(item_id))
 
     async def put_item(self, item_id: str, item: Mapping[str, Any]) -> Json:
         return await self._do(calls.put_item(item_id, item))
