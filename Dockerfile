@@ -1,4 +1,4 @@
-# The serving image: api, worker and keeper, without torch. Any Debian-like base with Python >= 3.11 and venv will do.
+# The serving image: api, worker, keeper and profiler, without torch. Any Debian-like base with Python >= 3.11 and venv will do.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS builder

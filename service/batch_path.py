@@ -8,34 +8,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import structlog
 
-from model.process.batch import Users
-from model.process.records import Float, Int, new_users
-from model.process.temporal_model import TemporalModel
+from model.process.records import Float, Int
 from service.core.attributes import Mask
-from service.core.blobs import unpack_users
-from service.core.log_records import UnreadableRecord
 from service.core.rules import Rules
-from service.errors import StoreUnavailable
-from service.lists.history import one, some
+from service.lists.reading import Known, read_users
+from service.lists.scoring import moment, score
 from service.lists.selection import choose, prepare
 from service.ports import ItemIndex
-from service.replica import View
 from service.request_path import (
     MIN_OFFSET_WAIT,
+    Case,
     Recommendation,
     Request,
     Serving,
     Watch,
     answer,
-    embed,
-    is_off,
+    dead_stage,
     left_out,
-    moment,
     popular,
 )
 
@@ -56,59 +51,43 @@ async def recommend_many(user_ids: Sequence[str], asked: Request, serving: Servi
         await serving.replica.wait_for(asked.min_offset, MIN_OFFSET_WAIT)
         watch.lap("wait")
     view = serving.replica.view
-    read = await _read(user_ids, view, serving.model)
+    known = None if view.reader is None else await read_users(user_ids, view.reader, serving.model)
     watch.lap("state")
-    if read is None:
-        applied = view.index.position.offset
-        same = popular(asked, serving.model, view.index, None, applied, watch, "fallback", ("state",))
-        return [same] * len(user_ids)
-    users, committed = read
-    offset = min(committed, view.index.position.offset)
-    everyone = [one(users, place) for place in range(len(users))]
-    at = np.concatenate([moment(asked.at, user, serving.replica.now()) for user in everyone])
+    case = Case(asked, known, view.index, serving.model, watch)
+    if known is None:
+        return [popular(case, "fallback", dead_stage(view))] * len(user_ids)
+    now = serving.replica.now()
+    at = np.concatenate([moment(asked.at, known.one(place), now) for place in range(len(known))])
     answers: list[Recommendation] = []
-    if not serving.has_bundle:
-        for user in everyone:
-            answers.append(popular(asked, serving.model, view.index, user, offset, watch, "popular"))
-            await asyncio.sleep(0)
-        return answers
     size = max(1, BLOCK // max(1, len(view.index.ids)))
-    for start in range(0, len(users), size):
-        block = some(users, start, start + size)
-        answers += _block(block, at[start : start + size], asked, view.index, offset, watch, serving.model)
+    for start in range(0, len(known), size):
+        block = known.some(start, start + size)
+        answers += _ranked(case, block, at[start : start + size]) if serving.has_bundle else _popular(case, block)
         await asyncio.sleep(0)
     watch.lap("search")
     return answers
 
 
-async def _read(user_ids: Sequence[str], view: View, model: TemporalModel) -> tuple[Users, int] | None:
-    if view.reader is None:
-        return None
-    try:
-        reads = await view.reader.users(user_ids)
-        blank = new_users(1, model.spec, model.initial_user).tobytes()
-        return unpack_users([read.blob or blank for read in reads], model.spec), min(read.committed for read in reads)
-    except (StoreUnavailable, UnreadableRecord) as exc:
-        log.warning("state_not_read", reason=str(exc))
-        return None
+def _popular(case: Case, known: Known) -> list[Recommendation]:
+    return [popular(replace(case, known=known.one(place)), "popular") for place in range(len(known))]
 
 
-def _block(
-    users: Users, at: Int, asked: Request, index: ItemIndex, offset: int, watch: Watch, model: TemporalModel
-) -> list[Recommendation]:
-    queries, additions = embed(users, at, index, model)
-    scores = index.score_many(queries, additions)
-    prepared = prepare(asked.rules or Rules(), index)
+def _ranked(case: Case, known: Known, at: Int) -> list[Recommendation]:
+    index = case.index
+    scored = score(known, at, index, case.model)
+    scores = index.score_many(scored.queries, scored.additions)
+    prepared = prepare(case.request.rules or Rules(), index)
     answers = []
-    for place, query in enumerate(queries):
-        user = one(users, place)
+    for place, query in enumerate(scored.queries):
+        user = known.one(place)
+        own = replace(case, known=user)
         if not np.isfinite(query).all():
-            log.error("embedding_is_not_finite", offset=offset)
-            answers.append(popular(asked, model, index, user, offset, watch, "fallback", ("embed",)))
+            log.error("embedding_is_not_finite", offset=own.offset)
+            answers.append(popular(own, "fallback", "embed"))
             continue
-        exclude = left_out(asked, user, index, int(at[place]), model)
-        chosen = choose(prepared, asked.k, exclude, _NOBODY, partial(_search, index, scores[place]))
-        answers.append(answer(asked, index, user, offset, watch, "impersonal" if is_off(user) else "model", (), chosen))
+        search = partial(_search, index, scores[place])
+        chosen = choose(prepared, own.request.k, left_out(own, int(at[place])), _NOBODY, search)
+        answers.append(answer(own, "impersonal" if user.is_off else "model", chosen))
     return answers
 
 

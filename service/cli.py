@@ -6,6 +6,7 @@ Data goes to stdout, progress to stderr. Exit codes: 0, 1 (it went wrong, one li
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -107,28 +108,22 @@ def up(
     run(_given(host=host, port=port, data_dir=data_dir, bundle=bundle))
 
 
-@app.command()
-def api() -> None:
-    """Run one API process."""
-    from service.processes.child import run
+def _process(name: str) -> Callable[[], None]:
+    def run_process() -> None:
+        from service.processes.child import run
 
-    run("api")
+        run(name)
 
-
-@app.command()
-def worker() -> None:
-    """Run the worker, the one writer of the state."""
-    from service.processes.child import run
-
-    run("worker")
+    return run_process
 
 
-@app.command()
-def keeper() -> None:
-    """Run the keeper, which copies the log to the archive and trims it."""
-    from service.processes.child import run
-
-    run("keeper")
+for _name, _help in {
+    "api": "Run one API process.",
+    "worker": "Run the worker, the one writer of the state.",
+    "keeper": "Run the keeper, which copies the log to the archive and trims it.",
+    "profiler": "Run a profiler, which describes active users; as many as you like.",
+}.items():
+    app.command(_name, help=_help)(_process(_name))
 
 
 @app.command()

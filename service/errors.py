@@ -11,6 +11,11 @@ PeregrineError
 |- ArchiveDamaged        a file of the archive is missing, or is not what was written
 |- NoRoom                a second state does not fit into the memory beside the one that serves
 |- SnapshotFailed        the state's server made no durable copy of the state
+|- ProfilerError         no profile was made
+|  |- EndpointUnavailable  a language model or an embedder does not answer, not in time, or is busy
+|  |- EndpointRefused    it wants another key, or money: somebody must look
+|  |- BudgetSpent        the day's tokens are spent
+|  |- AnswerRejected     what came back for this user cannot be used
 |- WriterConflict        this worker must stop
 |  |- LeaseHeld          another worker leads
 |  |- Fenced             a newer epoch has written
@@ -73,6 +78,33 @@ class NoRoom(PeregrineError):
 
 class SnapshotFailed(PeregrineError):
     """The state's server made no durable copy of the state: it does not allow it, or it did not end well."""
+
+
+class ProfilerError(PeregrineError):
+    """No profile was made."""
+
+
+class EndpointUnavailable(ProfilerError):
+    """A language model or an embedder does not answer, not in time, or is busy.
+
+    retry_after: seconds that it asks for.
+    """
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class EndpointRefused(ProfilerError):
+    """It wants another key, or money: somebody must look."""
+
+
+class BudgetSpent(ProfilerError):
+    """The day's tokens are spent."""
+
+
+class AnswerRejected(ProfilerError):
+    """What came back for this user cannot be used."""
 
 
 class WriterConflict(PeregrineError):

@@ -14,10 +14,12 @@ from service.core.types import FeedEntry, Position, Totals
 @dataclass(frozen=True, slots=True)
 class UserRead:
     """blob: the user's packed record and pairs, None for an unknown user; committed: the state's offset, read with
-    it in one step."""
+    it in one step; profile, edits: the packed halves of the user's profile, of no generation."""
 
     blob: bytes | None
     committed: int
+    profile: bytes | None = None
+    edits: bytes | None = None
 
 
 class StateReader(Protocol):

@@ -16,13 +16,14 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.errors import ConfigurationError
+from service.profile_settings import ProfileSettings
 
 PREFIX = "PEREGRINE_"
-SECRETS = ("api_key", "log_url", "state_url")
+SECRETS = ("api_key", "log_url", "state_url", "chat_api_key", "embed_api_key")
 """Fields that may also come from a file, named by the variable with `_FILE` appended."""
 
 
-class Settings(BaseSettings):
+class Settings(ProfileSettings):
     """All settings of all processes."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
@@ -134,7 +135,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, FileSecrets(settings_cls), dotenv_settings, file_secret_settings
 
-    @field_validator("api_key")
+    @field_validator("api_key", "chat_api_key", "embed_api_key")
     @classmethod
     def _sendable(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and not (key.get_secret_value().isascii() and key.get_secret_value().isprintable()):
@@ -154,6 +155,15 @@ class Settings(BaseSettings):
     def _state_beside_log(self) -> Self:
         if self.log_url is not None and self.state_url is None:
             raise ValueError(f"{PREFIX}LOG_URL is set, {PREFIX}STATE_URL is not: set it, too")
+        return self
+
+    @model_validator(mode="after")
+    def _models_are_named(self) -> Self:
+        for kind in ("chat", "embed"):
+            if (getattr(self, f"{kind}_url") is None) is not (getattr(self, f"{kind}_model") is None):
+                raise ValueError(
+                    f"{PREFIX}{kind.upper()}_URL and {PREFIX}{kind.upper()}_MODEL belong together: set both"
+                )
         return self
 
     def stores(self) -> tuple[str, str]:

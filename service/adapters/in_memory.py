@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.adapters.in_memory_log import Clock, InMemoryEventLog, InMemoryEventSource, InMemoryLog
+from service.adapters.in_memory_profiles import InMemoryProfiles
 from service.core.feed_packing import pack_feed
 from service.core.types import Commit, FeedEntry, Position
 from service.errors import Fenced, LeaseHeld
@@ -35,7 +36,7 @@ _POLL_SECONDS = 0.002
 @dataclass
 class InMemoryState:
     """One generation: everything a commit writes. clock: of the lease; feed_length: entries of the item feed that are
-    kept; lock, skipped: shared by all generations; fullness: what `StateStore.fullness` answers.
+    kept; lock, skipped, profiles: shared by all generations; fullness: what `StateStore.fullness` answers.
     """
 
     clock: Clock = time.time
@@ -49,6 +50,7 @@ class InMemoryState:
     ids: list[str] = field(default_factory=list)
     pending: list[NDArray[np.uint32]] = field(default_factory=list)
     skipped: dict[int, str] = field(default_factory=dict)
+    profiles: InMemoryProfiles = field(default_factory=InMemoryProfiles)
     late: int = 0
     feed: deque[bytes] = field(default_factory=deque)
     feed_end: int = 0
@@ -73,8 +75,7 @@ class InMemoryState:
         """Deletes all but lease and epoch; readers of the feed notice."""
         for each in (self.users, self.items, self.texts, self.documents, self.ids, self.pending, self.feed):
             each.clear()
-        self.late = 0
-        self.feed_end += 1  # nobody has this entry: all readers reload
+        self.late, self.feed_end = 0, self.feed_end + 1  # nobody has this entry: all readers reload
         self.position = Position()
 
 
@@ -92,7 +93,8 @@ class InMemoryGenerations:
 
     def next(self) -> InMemoryStateStore:
         if self.upcoming is None:
-            shared = {name: getattr(self.active, name) for name in ("clock", "feed_length", "skipped", "lock")}
+            names = ("clock", "feed_length", "skipped", "profiles", "lock")
+            shared = {name: getattr(self.active, name) for name in names}
             self.upcoming = InMemoryState(number=self.active.number + 1, **shared)
         return InMemoryStateStore(self.upcoming, self)
 
@@ -176,8 +178,7 @@ class InMemoryStateStore:
         return self._state.ids[start : start + count]
 
     def commit(self, commit: Commit) -> None:
-        state = self._state
-        with state.lock:
+        with (state := self._state).lock:
             self._check(commit.epoch)
             if state.position.offset != commit.previous:
                 raise Fenced(f"the state stands at offset {state.position.offset}, this writer left it otherwise")
@@ -198,8 +199,7 @@ class InMemoryStateStore:
                 state.publish(commit.feed)
 
     def reset(self, epoch: int, position: Position) -> None:
-        state = self._state
-        with state.lock:
+        with (state := self._state).lock:
             self._check(epoch)
             state.clear()
             state.position = position

@@ -32,7 +32,10 @@ class InMemoryStateReader:
         with state.lock:
             if state.deleted:
                 raise StoreUnavailable(f"generation {state.number} of the state is gone")
-            return [UserRead(state.users.get(user_id.encode()), state.position.offset) for user_id in user_ids]
+            offset, profiles = state.position.offset, state.profiles
+            return [
+                UserRead(state.users.get(user_id.encode()), offset, *profiles.packed(user_id)) for user_id in user_ids
+            ]
 
     async def position(self) -> Position:
         return self._state.position

@@ -22,6 +22,17 @@
             <g>:pending           list of packed indexes: items whose open tick is not published
             <g>:feed              stream of item changes, fields previous (id of the entry before), entry
             <g>:u:<user>  :i:<index>  :t:<index>  :c:<item id>     packed users, items, texts; catalogue JSON
+      of profiles, which belong to no generation, <p> = <prefix>:profile
+            <p>:u:<user>          packed profile, as a profiler made it
+            <p>:e:<user>          JSON: what a person or an editor changed
+            <p>:due               sorted set of users by rank and milliseconds since when
+            <p>:later             sorted set of users by the milliseconds at which they are due again
+            <p>:claimed           sorted set of users by the milliseconds at which a worker's lease ends
+            <p>:claims, :tries    hashes by user: token of the claim; times claimed without success
+            <p>:dead              hash by user: JSON, why they could not be described
+            <p>:feeder            owner of the lease of the one who feeds the queue, expires
+            <p>:cursor            "<log id> <offset>" up to which the queue was fed
+            <p>:tokens:<day>      tokens set aside on a day since 1970, expires
 
 Log and state may share a server and a prefix.
 """
@@ -101,6 +112,33 @@ class StateKeys:
         return f"{self._own}:c:{item_id}"
 
 
+class ProfileKeys:
+    """Keys of the profiles and of the queue of those that are due."""
+
+    def __init__(self, prefix: str) -> None:
+        self._own = own = f"{prefix}:profile"
+        self.due = f"{own}:due"
+        self.later = f"{own}:later"
+        self.claimed = f"{own}:claimed"
+        self.claims = f"{own}:claims"
+        self.tries = f"{own}:tries"
+        self.dead = f"{own}:dead"
+        self.feeder = f"{own}:feeder"
+        self.cursor = f"{own}:cursor"
+        self.queue = (self.due, self.later, self.claimed, self.claims, self.tries, self.dead)
+        self.records = f"{own}:"
+        self.made_pattern = f"{own}:u:*"
+
+    def made(self, user_id: str) -> str:
+        return f"{self._own}:u:{user_id}"
+
+    def edits(self, user_id: str) -> str:
+        return f"{self._own}:e:{user_id}"
+
+    def tokens(self, day: int) -> str:
+        return f"{self._own}:tokens:{day}"
+
+
 def read_position(keys: StateKeys) -> tuple[str, ...]:
     """The command whose answer `unpack_position` reads."""
     return ("HMGET", keys.meta, *_POSITION)
@@ -163,7 +201,8 @@ def function_name(name: str) -> str:
 
 @cache
 def _source() -> str:
-    return Path(__file__).with_name("functions.lua").read_text(encoding="utf-8")
+    folder = Path(__file__).parent
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in ("functions.lua", "profiles.lua"))
 
 
 @cache

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from service.adapters.keys import (
     FIRST,
     RESETTING,
+    ProfileKeys,
     StateKeys,
     pack_position,
     read_position,
@@ -144,6 +145,7 @@ class RedisStateReader:
     def __init__(self, server: Server, generation: int = FIRST, client: AsyncClient | None = None) -> None:
         self._client = client or AsyncClient(server)
         self._keys = StateKeys(server.prefix, generation)
+        self._profiles = ProfileKeys(server.prefix)
         self._generation = generation
 
     async def user(self, user_id: str) -> UserRead:
@@ -154,12 +156,17 @@ class RedisStateReader:
         return [read for some in _chunks(user_ids) for read in await self._read_users(some)]
 
     async def _read_users(self, user_ids: Sequence[str]) -> list[UserRead]:
-        keys = self._keys
-        names = (keys.user(user_id.encode()) for user_id in user_ids)
-        *blobs, offset, active = await self._client.run("MGET", *names, keys.offset, keys.active)
+        keys, profiles = self._keys, self._profiles
+        names = [
+            name
+            for user_id in user_ids
+            for name in (keys.user(user_id.encode()), profiles.made(user_id), profiles.edits(user_id))
+        ]
+        *found, offset, active = await self._client.run("MGET", *names, keys.offset, keys.active)
         if offset is None and (number := int(active or FIRST)) != self._generation:
             raise StoreUnavailable(f"generation {self._generation} of the state is gone: {number} is active")
-        return [UserRead(blob, int(offset or 0)) for blob in blobs]
+        triples = zip(found[::3], found[1::3], found[2::3], strict=True)
+        return [UserRead(blob, int(offset or 0), made, edits) for blob, made, edits in triples]
 
     async def position(self) -> Position:
         return unpack_position(await self._client.run(*read_position(self._keys)))

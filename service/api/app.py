@@ -17,6 +17,7 @@ from service.api import (
     ops,
     personal,
     problems,
+    profiles,
     recommendations,
     shelves,
     users,
@@ -43,7 +44,9 @@ def create_app(services: ApiServices) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.services = services
-    for resource in (events, recommendations, shelves, items, export, personal, users, ops, metrics, docs):
+    for resource in (
+        events, recommendations, shelves, items, export, profiles, personal, users, ops, metrics, docs,
+    ):  # fmt: skip
         app.include_router(resource.router)
     app.mount(docs.ASSETS, docs.assets())
     problems.install(app)

@@ -11,12 +11,15 @@ from pydantic_core import from_json, to_json
 from starlette.responses import Response, StreamingResponse
 
 from model.process.batch import Users
+from model.spec import FACETS
 from service.api.patterns import PLAIN
 from service.api.personal_schemas import ExportLine
 from service.api.problems import Problem
+from service.api.profiles import profile_of
 from service.api.services import ApiServices, services_of
 from service.api.users import counts_of, names_of, neighbours_of, pairs_of, read_user
 from service.core.log_records import ERASE, SWITCH, Columns, LogRecords, readable
+from service.core.profiles import StoredProfile
 from service.core.times import format_time
 from service.errors import LogTrimmed
 from service.ports import EventSource
@@ -44,8 +47,8 @@ class Lines(StreamingResponse):
     },
 )
 async def export_user(request: Request, user_id: UserId) -> Response:
-    """The record with its neighbours and pairs, then the user's events from archive and log. It goes through all of
-    the log, so it takes its time."""
+    """The record with its neighbours and pairs, the profile, then the user's events from archive and log. It goes
+    through all of the log, so it takes its time."""
     services = services_of(request)
     if services.exports >= MOST:
         raise Problem(503, f"{MOST} exports are under way; try again later", headers={"retry-after": "30"})
@@ -66,6 +69,7 @@ async def _lines(user_id: str, services: ApiServices) -> AsyncIterator[bytes]:
     try:
         read = await read_user(user_id, services)
         known = b"" if read is None else _join(await _record(user_id, read[0], services))
+        known += _join(await _profile(user_id, services))
         end, events = await services.log.end(), 0
         with services.history() as source:
             after = await _after_erasure(user_id, source, services)
@@ -110,6 +114,17 @@ async def _record(user_id: str, users: Users, services: ApiServices) -> list[dic
         *({"record": "neighbour"} | slot for slot in neighbours_of(users, names, services.model.spec.event_types)),
         *({"record": "pair"} | pair for pair in pairs),
     ]
+
+
+async def _profile(user_id: str, services: ApiServices) -> list[dict[str, Any]]:
+    [stored] = await services.profiles.read([user_id])
+    if stored == StoredProfile():
+        return []
+    line: dict[str, Any] = {"record": "profile"} | profile_of(user_id, stored, services)
+    if stored.profile is not None:
+        line["vectors"] = {name: row.tolist() for name, row in zip(FACETS, stored.profile.vectors, strict=True)}
+        line["memory"] = stored.profile.memory.tolist()
+    return [line]
 
 
 def _events(user_id: str, records: LogRecords) -> list[dict[str, Any]]:

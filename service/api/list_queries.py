@@ -81,6 +81,7 @@ class PlainQuery(BaseModel):
         "409). Default: now. It moves the user's clock only; items are as of `items_as_of`.",
     )
     exclude_seen: bool = Field(False, description="Leave out what the user already had.")
+    explain: bool = Field(False, description="With the parts that each item's score is the sum of.")
     min_offset: int = Field(
         0,
         ge=0,

@@ -227,6 +227,7 @@ class _OneUser(_Moment):
         description="Applied to a copy of the user by the same graphs, and never stored: a guest's session, or a "
         "what-if. Those of unknown items are passed over.",
     )
+    explain: bool = Field(False, description="With the parts that each item's score is the sum of.")
 
 
 class RecommendIn(_OneUser, ListOptions):

@@ -16,7 +16,7 @@ _FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")
 _WHEN = {
     401: "The API key is missing or wrong.",
     404: "There is none.",
-    409: "`at` lies before the user's last event.",
+    409: "`at` lies before the user's last event, or the user is switched off.",
     413: "The body is too large, before or after inflating.",
     415: "Neither JSON nor NDJSON, or an unknown content-encoding.",
     422: "Something in the request is wrong; `errors` names field and value.",

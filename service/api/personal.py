@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -20,6 +21,7 @@ from service.api.schemas import PutQuery
 from service.api.services import ApiServices, services_of
 from service.core.times import format_time
 from service.core.types import Erase, Switch
+from service.errors import StoreUnavailable
 from service.event_path import accept_marker
 
 router = APIRouter(tags=["personal data"])
@@ -49,6 +51,8 @@ async def put_personalised(request: Request, user_id: UserId, query: Annotated[P
         raise Problem(422, f"the switch is not acceptable: {errors[0].field} {errors[0].message}", errors) from exc
     with services.counts.refusals():
         (appended,) = await services.log.append([accept_marker(Switch(user_id, wanted.personalised))])
+    if not wanted.personalised:
+        await services.profiles.forget([user_id])
     answer: dict[str, object] = {"user_id": user_id, "personalised": wanted.personalised, "offset": appended.offset}
     applied = await _applied(answer, query, appended.offset, services)
     return Response(to_json(answer), 200 if applied else 202, media_type="application/json")
@@ -67,6 +71,8 @@ async def delete_user(request: Request, user_id: UserId, query: Annotated[PutQue
     erasure_id = uuid7()
     with services.counts.refusals():
         appended = await services.log.erase(erasure_id, accept_marker(Erase(user_id)))
+    with suppress(StoreUnavailable):  # the keeper does it again before the erasure is complete
+        await services.profiles.forget([user_id])
     answer: dict[str, object] = {"erasure_id": erasure_id, "status": "pending", "offset": appended.offset}
     await _applied(answer, query, appended.offset, services)
     answer["note"] = NOTE

@@ -110,4 +110,4 @@ class ExportLine(BaseModel):
         },
     )
 
-    record: Literal["user", "neighbour", "pair", "event", "switch", "end"]
+    record: Literal["user", "neighbour", "pair", "profile", "event", "switch", "end"]

@@ -15,7 +15,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from service.api.patterns import PATTERNS
-from service.errors import BackPressure, MomentPassed, PeregrineError, StoreFull, StoreUnavailable
+from service.errors import (
+    BackPressure,
+    EndpointRefused,
+    EndpointUnavailable,
+    MomentPassed,
+    PeregrineError,
+    StoreFull,
+    StoreUnavailable,
+)
 
 log = structlog.get_logger("peregrine.api")
 
@@ -148,13 +156,13 @@ def problem_of(exc: Exception) -> Problem:
         return Problem(exc.status_code, _ROUTING.get(exc.status_code, exc.detail), headers=exc.headers)
     if isinstance(exc, MomentPassed):
         return Problem(409, str(exc))
-    if isinstance(exc, BackPressure | StoreUnavailable):
+    if isinstance(exc, BackPressure | StoreUnavailable | EndpointUnavailable | EndpointRefused):
         return _later(exc)
     log.error("unexpected_error", exc_info=exc)
     return Problem(500, "the service has a problem that is written in its log under this request_id")
 
 
-def _later(exc: BackPressure | StoreUnavailable) -> Problem:
+def _later(exc: BackPressure | StoreUnavailable | EndpointUnavailable | EndpointRefused) -> Problem:
     """503. The title Back-Pressure says that nothing was taken for sure: the caller may send it again as it is."""
     if isinstance(exc, BackPressure):
         headers = {"retry-after": MEMORY_RETRY_SECONDS} if exc.pressure else {}
@@ -163,6 +171,8 @@ def _later(exc: BackPressure | StoreUnavailable) -> Problem:
     if isinstance(exc, StoreFull):
         detail = f"nothing was taken, a store is full ({exc})"
         return Problem(503, detail, headers={"retry-after": MEMORY_RETRY_SECONDS}, title="Back-Pressure")
+    if isinstance(exc, EndpointUnavailable | EndpointRefused):
+        return Problem(503, f"texts cannot be embedded now; try again later ({exc})")
     return Problem(503, f"a store does not answer; try again later ({exc})")
 
 

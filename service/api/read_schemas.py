@@ -7,12 +7,27 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class ReasonAnswer(BaseModel):
+    """Parts that add up to an item's score. What memory, facets and items carry is what the score loses when the user
+    is embedded without them; facets and items name up to three each, those that raise the score most."""
+
+    popularity: float = Field(description="What the item's recent popularity adds, weighed for this user.")
+    again: float = Field(description="What the user's own events with this item add.")
+    boost: float = Field(description="Of the boosts that match, as the log of their factors.")
+    anyone: float = Field(description="What somebody of whom nothing is known would get beside it.")
+    memory: float = Field(description="Carried by the user's memory.")
+    facets: dict[str, float] = Field(description="Carried by facets of the profile, most first.")
+    items: dict[str, float] = Field(description="Carried by items of the user's newest events, most first.")
+    rest: float = Field(description="What the others carry only together, and all that is not named.")
+
+
 class RecommendedItem(BaseModel):
     item_id: str
     score: float = Field(description="Log odds, up to a constant; under `popular` and `fallback` a count.")
     rank: int = Field(description="From 1; a session's next page goes on counting.")
     pinned: bool | None = Field(None, description="true: it stands here because a pin says so.")
     explored: bool | None = Field(None, description="true: it was drawn, not ranked.")
+    reason: ReasonAnswer | None = Field(None, description="Only with explain, and where the model ranked.")
 
 
 class ModelInfo(BaseModel):
@@ -21,12 +36,15 @@ class ModelInfo(BaseModel):
 
 
 class ListState(BaseModel):
-    """What a list was made from. offset: all events up to it are in; items_as_of: the log's time of the items."""
+    """What a list was made from. offset: all events up to it are in; items_as_of: the log's time of the items;
+    profile_*: null for a list without a profile."""
 
     events_seen: int
     last_event_at: str | None
     offset: int
     items_as_of: str | None
+    profile_source: Literal["extractive", "chat"] | None
+    profile_made_at: str | None
     stale: bool
 
 
@@ -46,6 +64,8 @@ class RecommendationAnswer(BaseModel):
                         "last_event_at": "2026-01-31T12:00:00Z",
                         "offset": 4711,
                         "items_as_of": "2026-01-31T12:00:03Z",
+                        "profile_source": "chat",
+                        "profile_made_at": "2026-01-31T11:00:00Z",
                         "stale": False,
                     },
                 }
@@ -143,6 +163,8 @@ class RankAnswer(RecommendationAnswer):
                         "last_event_at": "2026-01-31T12:00:00Z",
                         "offset": 4711,
                         "items_as_of": "2026-01-31T12:00:03Z",
+                        "profile_source": None,
+                        "profile_made_at": None,
                         "stale": False,
                     },
                     "left_out": ["shoe-43"],

@@ -15,6 +15,7 @@ from model.process.temporal_model import TemporalModel
 from service.api.counts import Counts
 from service.api.placements import Placements
 from service.ports import EventLog, EventSource, StateReader, TextEmbedder
+from service.profile_ports import ProfileBook
 from service.replica import Replica
 from service.request_path import Serving
 from service.settings import Settings
@@ -27,6 +28,7 @@ class ApiServices:
     settings: Settings
     log: EventLog
     replica: Replica
+    profiles: ProfileBook
     model: TemporalModel
     version: str
     bundle: str

@@ -15,11 +15,10 @@ from service.api.patterns import PLAIN
 from service.api.problems import Problem
 from service.api.read_schemas import UserAnswer, UserQuery
 from service.api.services import ApiServices, services_of
-from service.core.blobs import unpack_users
+from service.core.blobs import is_off, unpack_users
 from service.core.log_records import UnreadableRecord
 from service.core.times import format_time
 from service.errors import StoreUnavailable
-from service.request_path import is_off
 
 router = APIRouter(tags=["users"])
 

@@ -132,6 +132,20 @@ class Client:
         """Switches a user off, or on again; answers when it is in force, or after 2 s."""
         return self._do(calls.set_personalised(user_id, personalised))
 
+    def get_profile(self, user_id: str) -> Json:
+        """What describes a user. Raises NotFound."""
+        return self._do(calls.profile("GET", user_id))
+
+    def edit_profile(self, user_id: str, edits: Mapping[str, Any]) -> Json:
+        """Overrides and blocks facets: `{"override": {"interest": ["chess"]}, "block": ["brand"]}`."""
+        return self._do(calls.profile("PUT", user_id, edits))
+
+    def reset_profile(self, user_id: str) -> Json:
+        return self._do(calls.profile("DELETE", user_id))
+
+    def refresh_profile(self, user_id: str) -> Json:
+        return self._do(calls.profile("POST", user_id))
+
     def erase_user(self, user_id: str) -> Json:
         """Hides a user and begins to erase what they did: `erasure_id`, `status`."""
         return self._do(calls.erase_user(user_id))
@@ -246,6 +260,20 @@ class AsyncClient:
     async def set_personalised(self, user_id: str, personalised: bool) -> Json:
         """Switches a user off, or on again; answers when it is in force, or after 2 s."""
         return await self._do(calls.set_personalised(user_id, personalised))
+
+    async def get_profile(self, user_id: str) -> Json:
+        """What describes a user. Raises NotFound."""
+        return await self._do(calls.profile("GET", user_id))
+
+    async def edit_profile(self, user_id: str, edits: Mapping[str, Any]) -> Json:
+        """Overrides and blocks facets: `{"override": {"interest": ["chess"]}, "block": ["brand"]}`."""
+        return await self._do(calls.profile("PUT", user_id, edits))
+
+    async def reset_profile(self, user_id: str) -> Json:
+        return await self._do(calls.profile("DELETE", user_id))
+
+    async def refresh_profile(self, user_id: str) -> Json:
+        return await self._do(calls.profile("POST", user_id))
 
     async def erase_user(self, user_id: str) -> Json:
         """Hides a user and begins to erase what they did: `erasure_id`, `status`."""

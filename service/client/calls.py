@@ -158,6 +158,13 @@ def set_personalised(user_id: str, personalised: bool) -> Call[Json]:
     return Call("PUT", path, _document, **_body(content, "application/json"))
 
 
+def profile(method: str, user_id: str, edits: Mapping[str, Any] | None = None) -> Call[Json]:
+    """POST asks for a refresh."""
+    path = f"/v1/users/{_id(user_id)}/profile" + ("/refresh" if method == "POST" else "")
+    body = {} if edits is None else _body(json.dumps(edits, ensure_ascii=False).encode(), "application/json")
+    return Call(method, path, _document, **body)
+
+
 def erase_user(user_id: str) -> Call[Json]:
     return Call("DELETE", f"/v1/users/{_id(user_id)}", _document)
 

@@ -68,7 +68,7 @@ def _target(url: str | None) -> Iterator[Target]:
     bundle = settings.bundle or bundles.shipped()
     with TemporaryDirectory(prefix="peregrine-bench-") as folder:
         stores = {"data_dir": Path(folder), "state_url": None, "log_url": None}
-        own = load_settings(**stores, bundle=bundle, port=0, clock="event", log_level="warning")
+        own = load_settings(**stores, bundle=bundle, port=0, clock="event", profiles="off", log_level="warning")
         terminal.say("starting Valkey, worker and API")
         with Stack(own) as stack, stack.client() as client:
             yield Target(client, key, ModelSpec.load(bundle / "spec.json").item_tick)

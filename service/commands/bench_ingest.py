@@ -148,7 +148,8 @@ async def _together(bundle: Path, data: Path, seconds: float) -> dict[str, Any]:
 def _stack(bundle: Path, data: Path) -> Iterator[Stack]:
     stores = {"data_dir": data, "state_url": None, "log_url": None}
     terminal.say("starting Valkey, worker and API")
-    with Stack(load_settings(**stores, bundle=bundle, port=0, clock="wall", log_level="warning")) as stack:
+    settings = load_settings(**stores, bundle=bundle, port=0, clock="wall", profiles="off", log_level="warning")
+    with Stack(settings) as stack:
         yield stack
 
 

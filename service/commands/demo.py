@@ -90,7 +90,9 @@ def _folder(given: Path | None) -> Iterator[Path]:
 @contextmanager
 def _stack(folder: Path, bundle: Path, port: int | None) -> Iterator[Stack]:
     """The whole service on `folder`; its log is a file there. port: 0 for a free one, None for that of the settings."""
-    own = {"data_dir": folder, "state_url": None, "log_url": None, "bundle": bundle, "clock": "event"}
+    own = {"data_dir": folder, "state_url": None, "log_url": None, "bundle": bundle, "clock": "event"} | {
+        "profiles": "off"
+    }
     logs = {"log_level": "warning", "log_format": "json"}
     settings = load_settings(**own, **logs, **({} if port is None else {"port": port}))
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from model.process.batch import Users
-from model.process.records import PAIR, Records, layout
+from model.process.records import PAIR, SWITCHED_OFF, Records, layout
 from model.spec import FORMAT, ModelSpec
 from service.core.log_records import UnreadableRecord
 
@@ -38,6 +38,11 @@ def unpack_users(blobs: Sequence[bytes], spec: ModelSpec) -> Users:
     starts = np.zeros(len(blobs) + 1, dtype=np.int64)
     np.cumsum([(len(b) - width) // PAIR.itemsize for b in blobs], out=starts[1:])
     return Users(rows, pairs, starts)
+
+
+def is_off(users: Users) -> bool:
+    """Whether the first of `users` is switched off."""
+    return bool(users.rows["flags"][0] & SWITCHED_OFF)
 
 
 def pack_items(rows: Records) -> list[bytes]:

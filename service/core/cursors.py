@@ -41,7 +41,7 @@ def serve(served: Served, index: Int, item_ids: Sequence[str]) -> Served:
     return np.concatenate([served, more])
 
 
-def known(served: Served, ids: Sequence[str]) -> Int:
+def known_items(served: Served, ids: Sequence[str]) -> Int:
     """Indexes of what was served; items that this replica has not met yet are none of its concern.
 
     ids: of the catalogue by index. Raises CursorRefused if it is not the catalogue that the cursor was made from.

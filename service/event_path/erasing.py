@@ -1,7 +1,7 @@
 """What finishes erasures: everything that a user did before the marker goes from the log, the archive, the files.
 
-    the state is past the marker -> its files are written anew -> archive and log get tombstones -> the log's files are
-    written anew -> complete
+    the state is past the marker -> profiles go -> the state's files are written anew -> archive and log get tombstones
+    -> the log's files are written anew -> complete
 
 The order is what makes it safe to be killed anywhere. The state's files come first, so that the state cannot fall back
 to before a marker that it would never meet again. The marker names the user until log and archive have got rid of
@@ -22,6 +22,7 @@ from service.core.types import Erasure
 from service.errors import LogTrimmed, SnapshotFailed, StoreUnavailable
 from service.event_path.accept import digest_of
 from service.ports import Erasures, EventArchive, EventSource, Generations, Snapshots
+from service.profile_ports import ProfileEraser
 
 log = structlog.get_logger("peregrine.erasing")
 
@@ -53,6 +54,7 @@ class Erasing:
         archive: EventArchive | None,
         state_files: Snapshots,
         log_files: Snapshots,
+        profiles: ProfileEraser,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
@@ -61,6 +63,7 @@ class Erasing:
         self._archive = archive
         self._state_files = state_files
         self._log_files = log_files
+        self._profiles = profiles
         self._clock = clock
         self._epoch = 0
         self._work: _Work | None = None
@@ -97,6 +100,7 @@ class Erasing:
         ready = [erasure for erasure in pending if erasure.offset <= applied]
         if not ready:
             return None
+        self._profiles.forget([user_id.decode() for user_id in self._users(ready)])
         self._state_files.begin()
         return _Work(ready, self._clock())
 

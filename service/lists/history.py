@@ -11,17 +11,6 @@ from service.core.dislikes import disliked, push_away
 from service.ports import ItemIndex
 
 
-def one(users: Users, place: int) -> Users:
-    """The user at `place`; the records are shared."""
-    return some(users, place, place + 1)
-
-
-def some(users: Users, start: int, stop: int) -> Users:
-    """The users [start, stop); their records are shared."""
-    starts = users.starts[start : stop + 1]
-    return Users(users.rows[start:stop], users.pairs[starts[0] : starts[-1]], starts - starts[0])
-
-
 def disliked_items(row: np.void, index: ItemIndex, spec: ModelSpec) -> Int:
     """Indexes of what one user dislikes, as far as this replica knows the items."""
     found = disliked(row, spec)

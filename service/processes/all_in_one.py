@@ -1,7 +1,7 @@
-"""All processes on one machine: two embedded Valkeys when no URLs are set, a worker, a keeper, an API.
+"""All processes on one machine: two embedded Valkeys when no URLs are set, a worker, a keeper, an API, a profiler.
 
-Valkey, worker, keeper and API are started in this order and stopped in the reverse one. A process that dies is started
-again after a pause that doubles each time; one that dies before the stack was ever ready is an error of the set-up.
+They are started in this order, Valkey first, and stopped in the reverse one. A process that dies is started again after
+a pause that doubles each time; one that dies before the stack was ever ready is an error of the set-up.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import IO, Any, Self
 
 from pydantic import SecretStr
 
+from model.text import has_sentence_encoder
 from service.client import Client, ClientError
 from service.errors import ConfigurationError, PeregrineError
 from service.processes.child import PROCESSES
@@ -88,7 +89,7 @@ class Stack:
         check_port(self.settings)
         if self.settings.state_url is None:
             self._start_stores()
-        for name in PROCESSES:
+        for name in PROCESSES if _wants_profiles(self.settings) else PROCESSES[:-1]:
             child = Child(name, _environment(self.settings), self._output)
             self._children.append(child)
             self._exits.callback(child.stop)
@@ -205,6 +206,11 @@ class Child:
                 text = line.decode("utf-8", "replace").rstrip()
                 self._said.append(text)
                 self._output(self.name, text)
+
+
+def _wants_profiles(settings: Settings) -> bool:
+    embeds = settings.embed_url is not None or (settings.embed_text == "auto" and has_sentence_encoder())
+    return settings.profiles == "auto" and embeds
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -15,7 +15,7 @@ from service.errors import PeregrineError
 from service.logs import configure
 from service.settings import load_settings
 
-PROCESSES = ("worker", "keeper", "api")
+PROCESSES = ("worker", "keeper", "api", "profiler")
 
 
 def run(name: str) -> None:
@@ -27,6 +27,8 @@ def run(name: str) -> None:
         from service.processes.worker import main
     elif name == "keeper":
         from service.processes.keeper import main
+    elif name == "profiler":
+        from service.processes.profiler import main
     else:
         from service.processes.api import main
     main(settings)

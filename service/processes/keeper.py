@@ -130,7 +130,8 @@ class Keeper:
         if services.archive is not None:
             source = ArchivedSource(services.archive, source)
         files = (services.state_files, services.log_files)
-        return Erasing(source, services.generations, services.erasures, services.archive, *files)
+        parts = (services.generations, services.erasures, services.archive, *files, services.profiles)
+        return Erasing(source, *parts)
 
     @property
     def _lease_ms(self) -> int:

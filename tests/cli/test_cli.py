@@ -18,6 +18,7 @@ COMMANDS = (
     "up",
     "api",
     "worker",
+    "profiler",
     "keeper",
     "import",
     "replay",

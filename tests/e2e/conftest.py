@@ -53,6 +53,7 @@ def start(valkey: EmbeddedValkey, bundle: Path) -> Start:
             "clock": "event",
             "port": 0,
             "lease_seconds": 1.0,
+            "profiles": "off",
         }
         lines = [] if said is None else said
         with Stack(load_settings(**values | settings), lambda name, line: lines.append(f"{name}: {line}")) as stack:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from model.data import Dataset
@@ -80,6 +81,17 @@ def until_archived(folder: Path) -> None:
         time.sleep(0.1)
 
 
+def until_profiled(stack: Stack) -> None:
+    """There is a profile with a change, and the user stands in the queue."""
+    path = f"{stack.url}/v1/users/{SECRET}/profile"
+    deadline = time.monotonic() + DEADLINE
+    while not httpx.get(path).is_success:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert httpx.put(path, json={"override": {"interest": ["Wilhelmine"]}}).is_success
+    assert httpx.post(f"{path}/refresh").is_success
+
+
 def assert_nothing_left(stack: Stack, folder: Path) -> None:
     """Files of the servers that are replaced are removed a moment later."""
     assert traces.in_stores(stack, SECRET) == set()
@@ -95,8 +107,9 @@ def test_no_key_and_no_file_holds_an_erased_user(tmp_path: Path, bundle: Path, d
         post(client, dataset, secret=300)
         client.set_personalised(SECRET, False)
         client.set_personalised(SECRET, True)
-        client.post_events([_event("last", datasets.events(dataset)[-1])], wait=True)
+        client.post_events([_event(f"last-{n}", datasets.events(dataset)[-1]) for n in range(3)], wait=True)
         until_archived(tmp_path)
+        until_profiled(stack)
         assert {"log:stream", "state:key"} <= traces.in_stores(stack, SECRET)
         assert {"log/.aof", "state/.aof", ".parquet"} <= traces.in_files(tmp_path, SECRET)
         erasure = client.erase_user(SECRET)

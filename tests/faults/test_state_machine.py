@@ -16,6 +16,7 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 from service.adapters.in_memory import InMemoryEventLog
 from service.adapters.in_memory_archive import InMemoryLogKeeper, InMemorySnapshots
 from service.adapters.in_memory_erasures import InMemoryErasures
+from service.adapters.in_memory_profiles import InMemoryProfileEraser, InMemoryProfiles
 from service.core.log_records import Columns, readable
 from service.core.types import Erase, Event, Switch
 from service.event_path import Erasing, accept_marker, tidy
@@ -52,7 +53,7 @@ class EventPath(EventPathMachine):
             self._sweep(offset)
 
     def _erasing(self) -> Erasing:
-        files = (InMemorySnapshots(), InMemorySnapshots())
+        files = (InMemorySnapshots(), InMemorySnapshots(), InMemoryProfileEraser(InMemoryProfiles()))
         erasing = Erasing(self.source, self.generations, InMemoryErasures(self.log), None, *files)
         erasing.resume(InMemoryLogKeeper(self.log).acquire("keeper", 0))
         return erasing

@@ -23,7 +23,11 @@ SMALL = {"dim": 16, "time_dim": 8, "neighbours": 5, "batch_events": 40, "learnin
 each = pytest.mark.parametrize("entry", FAMILY, ids=[entry.name for entry in FAMILY])
 
 
-@each
+@pytest.mark.parametrize(
+    "entry",
+    [pytest.param(entry, marks=[pytest.mark.long] * entry.name.startswith("dynllm")) for entry in FAMILY],
+    ids=[entry.name for entry in FAMILY],
+)
 def test_the_own_camp_leads(entry: Entry) -> None:
     events = two_camps()
     scorer = fitted(entry, events, rounds=8, **SMALL)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from service.adapters.in_memory import InMemoryEventLog
 from service.adapters.in_memory_archive import InMemoryArchive, InMemoryLogKeeper, InMemorySnapshots
 from service.adapters.in_memory_erasures import InMemoryErasures
+from service.adapters.in_memory_profiles import InMemoryProfileEraser
 from service.core.log_records import LogRecords
 from service.core.types import Erase, Erasure
 from service.event_path import ArchivedSource, Erasing, accept_marker
@@ -42,7 +43,7 @@ class Deployment:
         """Whoever begins anew after the one before has died."""
         self.archive.claim(self.world.log.id)
         erasures, generations = InMemoryErasures(self.world.log), self.world.generations
-        files = (self.state_files, self.log_files)
+        files = (self.state_files, self.log_files, InMemoryProfileEraser(self.world.state.profiles))
         erasing = Erasing(self.source, generations, erasures, self.archive, *files, self.clock)
         erasing.resume(self.keeper.acquire("keeper", 60_000))
         return erasing

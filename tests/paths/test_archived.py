@@ -15,6 +15,7 @@ from service.adapters.in_memory_archive import (
     InMemorySnapshots,
 )
 from service.adapters.in_memory_erasures import InMemoryErasures
+from service.adapters.in_memory_profiles import InMemoryProfileEraser
 from service.core.log_records import LogRecords
 from service.errors import LogTrimmed, StoreUnavailable
 from service.event_path import ArchivedSource
@@ -93,7 +94,8 @@ def run_until(keeper: Keeper, condition: Callable[[], bool]) -> None:
 
 def services(place: Place, archive: EventArchive | None) -> KeeperServices:
     source, keeper = InMemoryEventSource(place.log), InMemoryLogKeeper(place.log)
-    erasing = (InMemoryErasures(place.log), InMemorySnapshots(), InMemorySnapshots())
+    eraser = InMemoryProfileEraser(place.state.profiles)
+    erasing = (InMemoryErasures(place.log), InMemorySnapshots(), InMemorySnapshots(), eraser)
     return KeeperServices(source, keeper, InMemoryGenerations(place.state), place.snapshots, archive, *erasing)
 
 

@@ -34,6 +34,22 @@ async def test_an_erasure_is_complete_when_neither_log_nor_archive_has_the_id() 
     assert [kind == NOTHING for kind in kinds] == [True, False, True, False, True]
 
 
+async def test_an_erased_users_profile_goes_before_the_log_forgets_who_it_was() -> None:
+    here = Deployment()
+    here.world.post(EVENTS)
+    profiles = here.world.state.profiles
+    for user in ("ann", "bob"):
+        await profiles.edit(user, {"brand": ()})
+    await here.erase("ann", apply=False)
+    here.finish()
+    assert set(profiles.edited) == {"ann", "bob"}  # the state does not know yet
+    here.world.work()
+    here.state_files.refusal = "not now"
+    here.finish()
+    assert set(profiles.edited) == set(profiles.queued) == {"bob"}
+    assert holds(here, "ann")
+
+
 steps = st.one_of(
     st.tuples(st.just("event"), st.sampled_from("abc"), st.sampled_from("uvwxyz"), st.integers(0, 400)),
     st.tuples(st.sampled_from(["erase", "off", "on"]), st.sampled_from("abc"), st.just(""), st.just(0)),
@@ -185,6 +201,7 @@ async def test_event_ids_of_the_erased_may_be_used_again_and_those_of_others_may
     assert [one.duplicate for one in answer] == [False, True, False, True]
 
 
+@pytest.mark.long
 async def test_a_hundred_thousand_events_are_erased_in_bounded_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     here = Deployment()
     largest = 0

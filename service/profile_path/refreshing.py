@@ -1,0 +1,140 @@
+"""One user's profile made anew: history -> profiler -> hygiene -> vectors -> store.
+
+claim -> state (user, profile) -> still due? -> history -> the same input? else profiler -> check -> embed -> finish
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from model.process.batch import Users
+from model.spec import ModelSpec
+from service.core.blobs import is_off, unpack_users
+from service.core.profiles import Facets, Maker, Origin, Profile, StoredProfile, in_force, unpack_stored
+from service.profile_path.due import Rules, Standing, due
+from service.profile_path.history import ItemIds, input_hash, read_history
+from service.profile_path.hygiene import check, facet_vectors
+from service.profile_ports import Claim, History, ProfileQueue, Profiler, ProfileStore, Reason
+from service.serving_ports import ActiveState, Generation, StateReader, TextEmbedder
+
+log = structlog.get_logger("peregrine.profiler")
+
+BEHIND_SECONDS = 60.0
+"""A user whom the state does not know yet, for it is being made again, is looked at again after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """items: of a history at most; window: seconds of it; nearness: least cosine of a phrase to the user's own texts;
+    embedding: threads that embed at once."""
+
+    items: int = 30
+    window: int = 90 * 86_400
+    nearness: float = 0.15
+    embedding: int = 1
+
+
+@dataclass
+class Refreshing:
+    """What all refreshes of a process share. spec, bundle: of the weights that made the state."""
+
+    state: ActiveState
+    store: ProfileStore
+    queue: ProfileQueue
+    profiler: Profiler
+    embedder: TextEmbedder
+    spec: ModelSpec
+    bundle: str
+    rules: Rules
+    limits: Limits
+    clock: Callable[[], float] = time.time
+    calls: int = 0
+    """Of the profiler, so far."""
+    _ids: tuple[int, ItemIds] | None = None
+    _embedding: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._embedding = asyncio.Semaphore(self.limits.embedding)
+
+    @property
+    def standing(self) -> Standing:
+        profiler = self.profiler
+        maker = Maker(profiler.source, profiler.model, profiler.prompt, self.embedder.id)
+        return Standing(maker, self.bundle, self.rules)
+
+    async def refresh(self, claim: Claim) -> bool:
+        """True if the profiler was asked. Raises StoreUnavailable and what stands under ProfilerError; the claim has
+        not ended then."""
+        generation = await self.state.current()
+        found = await self._read(claim, generation.reader)
+        if found is None:
+            return False
+        users, stored, committed = found
+        now = self.clock()
+        wanted = due(claim.user_id, users.rows[0], stored, None, now, self.standing)
+        if wanted is None and claim.reason is not Reason.ASKED:
+            await self.queue.drop(claim)
+            return False
+        if wanted is not None and wanted.ready_at > now and claim.reason is not Reason.ASKED:
+            await self.queue.put_off(claim, wanted.ready_at - now, counted=False)
+            return False
+        limits = self.limits
+        history = await read_history(
+            users, generation.reader, self._item_ids(generation), self.spec, limits.items, limits.window
+        )
+        before, maker = self.calls, self.standing.maker
+        key = input_hash(history, maker)
+        facets = await self._facets(history, stored, key)
+        origin = self._origin(users, history, maker, committed, key)
+        await self.queue.finish(claim, await self._profile(facets, stored.edits, users, origin))
+        return self.calls > before
+
+    async def _read(self, claim: Claim, reader: StateReader) -> tuple[Users, StoredProfile, int] | None:
+        """Record, profile and offset; None if there is nothing to be done, and the claim has ended."""
+        read = await reader.user(claim.user_id)
+        if read.blob is None:
+            _, fed = await self.queue.cursor()
+            if read.committed < fed:
+                await self.queue.put_off(claim, BEHIND_SECONDS, counted=False)
+            else:
+                await self.queue.drop(claim)
+            return None
+        users = unpack_users([read.blob], self.spec)
+        if is_off(users):
+            await self.store.forget([claim.user_id])
+            return None
+        return users, unpack_stored(read.profile, read.edits), read.committed
+
+    def _item_ids(self, generation: Generation) -> ItemIds:
+        if self._ids is None or self._ids[0] != generation.number:
+            self._ids = (generation.number, ItemIds(generation.reader))
+        return self._ids[1]
+
+    async def _facets(self, history: History, stored: StoredProfile, key: str) -> Facets:
+        """Those of the profile there is, if it was made from the same; nobody is asked about no items."""
+        if stored.profile is not None and stored.profile.origin.input_hash == key:
+            return stored.profile.facets
+        draft: Mapping[str, Sequence[str]] = {}
+        if history.items:
+            self.calls += 1
+            draft = await self.profiler.describe(history)
+        async with self._embedding:
+            checked = await asyncio.to_thread(check, draft, history, self.embedder, self.limits.nearness)
+        if checked.dropped:
+            log.debug("phrases_dropped", **{why.replace(" ", "_"): count for why, count in checked.dropped.items()})
+        return checked.facets
+
+    async def _profile(self, facets: Facets, edits: Facets, users: Users, origin: Origin) -> Profile:
+        counting = in_force(facets, edits)
+        async with self._embedding:
+            vectors = await asyncio.to_thread(facet_vectors, counting, self.embedder)
+        return Profile(facets, counting, vectors, users.rows["m"][0], origin)
+
+    def _origin(self, users: Users, history: History, maker: Maker, committed: int, key: str) -> Origin:
+        items = tuple(item.item_id for item in history.items)
+        return Origin(maker, self.bundle, committed, int(users.rows["events"][0]), items, key, int(self.clock()))
