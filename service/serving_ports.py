@@ -8,6 +8,7 @@ from typing import Protocol
 
 from model.process.records import Float, Int, Records
 from service.core.attributes import Attributes, Mask
+from service.core.impressions import Impression, Outcome, Shown
 from service.core.types import FeedEntry, Position, Totals
 
 
@@ -176,6 +177,18 @@ class ItemIndex(Protocol):
     def popular(self, k: int, exclude: Int) -> tuple[Int, Float]:
         """The k available items with the highest 7-day-half-life counts, best first: (index, count)."""
         ...
+
+
+class Impressions(Protocol):
+    """What was shown, by request: of the newest requests, for a time. All raise StoreUnavailable."""
+
+    async def store(self, shown: Sequence[Impression]) -> None: ...
+
+    async def credit(self, outcomes: Sequence[Outcome]) -> int:
+        """Counts events for the requests they name, as far as those are kept; how many did."""
+        ...
+
+    async def read(self, request_id: str) -> Shown | None: ...
 
 
 class TextEmbedder(Protocol):

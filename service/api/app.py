@@ -19,6 +19,7 @@ from service.api import (
     problems,
     profiles,
     recommendations,
+    requests,
     shelves,
     users,
 )
@@ -45,7 +46,7 @@ def create_app(services: ApiServices) -> FastAPI:
     )
     app.state.services = services
     for resource in (
-        events, recommendations, shelves, items, export, profiles, personal, users, ops, metrics, docs,
+        events, recommendations, requests, shelves, items, export, profiles, personal, users, ops, metrics, docs,
     ):  # fmt: skip
         app.include_router(resource.router)
     app.mount(docs.ASSETS, docs.assets())
@@ -65,7 +66,7 @@ def create_app(services: ApiServices) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: ApiServices = app.state.services
-    async with services.replica.following():
+    async with services.replica.following(), services.attribution.flushing():
         try:
             yield
         finally:

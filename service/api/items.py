@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from model.text import item_text
 from service.api.bodies import media_type, parse_many, parse_one, read_body, read_model, validate
-from service.api.events import APPLIED_WAIT, append_and_answer
+from service.api.events import APPLIED_WAIT, answer, append
 from service.api.export import Lines
 from service.api.openapi import batch_body, one_body
 from service.api.patterns import PLAIN
@@ -63,7 +63,8 @@ async def post_items(request: Request, query: Annotated[WaitQuery, Query()]) -> 
     found, errors = validate(entries, ItemLine)
     services.counts.rejected["item", "invalid"] += len(entries) - len(found)
     records = accept_items(await _changes([(line.item_id, line) for _, line in found], services))
-    return await append_and_answer(services, "item", records, len(entries), errors, query.wait == "applied")
+    appended = await append(services, "item", records, len(entries), errors)
+    return await answer(services, appended, len(entries), errors, query.wait == "applied")
 
 
 @router.get(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from starlette.responses import Response
 
 from service.api.services import ApiServices
 from service.core import cursors
+from service.core.impressions import Impression
 from service.core.times import format_time
 from service.request_path import Recommendation
 from service.request_path import Request as Asked
@@ -78,6 +80,20 @@ def batch_of(
     answer = answer_of(found[0], services, request_id, 1)
     shared = {name: answer["state"][name] for name in ("offset", "items_as_of", "stale")}
     return {"request_id": request_id, "results": results, "model": answer["model"], "state": shared}
+
+
+def impression_of(found: Recommendation, services: ApiServices, request_id: str, first: int) -> Impression:
+    """What is kept of an answer."""
+    return Impression(
+        request_id,
+        int(time.time()),
+        tuple(found.item_ids),
+        found.strategy,
+        services.version,
+        first,
+        tuple(found.pinned),
+        tuple(found.explored),
+    )
 
 
 def next_cursor(found: Recommendation, asked: Asked, services: ApiServices) -> str | None:

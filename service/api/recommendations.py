@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from service.api.bodies import read_model
-from service.api.list_answers import answer_of, batch_of, next_cursor, timed
+from service.api.list_answers import answer_of, batch_of, impression_of, next_cursor, timed
 from service.api.list_queries import PlainQuery, RecommendationQuery
 from service.api.list_requests import asked_of, options_of, served_of, what_ifs
 from service.api.list_schemas import BatchIn, RankIn, RecommendIn
@@ -130,4 +130,5 @@ async def _answer(request: Request, asked: Asked, services: ApiServices) -> Resp
             answer["seed"] = asked.rules.seed
     body = to_json(answer)
     found.stages["serialise"] = time.perf_counter() - started
+    services.attribution.note(impression_of(found, services, request.state.request_id, len(asked.served) + 1))
     return timed(found, body)

@@ -84,7 +84,9 @@ class EventIn(_In):
     )
     value: Annotated[float, Field(ge=-1e12, le=1e12)] = Field(0.0, description="Price, rating, seconds watched, ...")
     session_id: Label | None = None
-    request_id: Label | None = Field(None, description="Of the recommendation that led here.")
+    request_id: Label | None = Field(
+        None, description="Of the list that led here: the event counts for it (`GET /v1/requests/{id}`)."
+    )
     properties: Properties | None = Field(None, description=f"Free JSON, {MAX_JSON} bytes at most; kept in the log.")
 
 

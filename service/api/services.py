@@ -14,6 +14,7 @@ from fastapi import Request
 from model.process.temporal_model import TemporalModel
 from service.api.counts import Counts
 from service.api.placements import Placements
+from service.attribution import Attribution
 from service.ports import EventLog, EventSource, StateReader, TextEmbedder
 from service.profile_ports import ProfileBook
 from service.replica import Replica
@@ -37,6 +38,7 @@ class ApiServices:
     history: Callable[[], AbstractContextManager[EventSource]]
     """The log with its archive behind it, for one reader who goes through all of it."""
     close: Callable[[], Awaitable[None]]
+    attribution: Attribution = field(default_factory=lambda: Attribution(None))
     placements: Placements = field(default_factory=dict)
     """Named configurations of lists."""
     counts: Counts = field(default_factory=Counts)

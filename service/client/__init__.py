@@ -104,6 +104,10 @@ class Client:
         """The same with every option that `POST /v1/recommendations` takes: filter, pins, events, cursor, ..."""
         return self._do(calls.recommend(asked))
 
+    def get_request(self, request_id: str) -> Json:
+        """What was shown for a request, and what came of it. Raises NotFound."""
+        return self._do(calls.get_request(request_id))
+
     def patch_item(self, item_id: str, changes: Mapping[str, Any]) -> Json:
         return self._do(calls.patch_item(item_id, changes))
 
@@ -232,6 +236,10 @@ class AsyncClient:
     async def recommend(self, asked: Mapping[str, Any]) -> Recommendations:
         """The same with every option that `POST /v1/recommendations` takes: filter, pins, events, cursor, ..."""
         return await self._do(calls.recommend(asked))
+
+    async def get_request(self, request_id: str) -> Json:
+        """What was shown for a request, and what came of it. Raises NotFound."""
+        return await self._do(calls.get_request(request_id))
 
     async def patch_item(self, item_id: str, changes: Mapping[str, Any]) -> Json:
         return await self._do(calls.patch_item(item_id, changes))

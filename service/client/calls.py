@@ -121,6 +121,10 @@ def recommend(asked: Mapping[str, Any]) -> Call[Recommendations]:
     return Call("POST", "/v1/recommendations", _reads(Recommendations), **_body(content, "application/json"))
 
 
+def get_request(request_id: str) -> Call[Json]:
+    return Call("GET", f"/v1/requests/{_id(request_id)}", _document)
+
+
 def put_item(item_id: str, item: Mapping[str, Any]) -> Call[Json]:
     content = json.dumps(dict(item), ensure_ascii=False).encode()
     return Call("PUT", f"/v1/items/{_id(item_id)}", _document, **_body(content, "application/json"))
