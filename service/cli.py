@@ -40,6 +40,8 @@ bench = typer.Typer(cls=Commands, help="Measure the running service.", no_args_i
 app.add_typer(bench, name="bench")
 archive = typer.Typer(cls=Commands, help="Look after the archive of the log.", no_args_is_help=True)
 app.add_typer(archive, name="archive")
+inspect = typer.Typer(cls=Commands, help="Show what the service remembers.", no_args_is_help=True)
+app.add_typer(inspect, name="inspect")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Url = Annotated[
@@ -236,6 +238,18 @@ def ingest(
     from service.commands.bench_ingest import run
 
     run(events, seconds, entities, as_json)
+
+
+@inspect.command()
+def request(
+    request_id: Annotated[str, typer.Argument(help="`request_id` of an answer with a list.")],
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """What was shown for a request, and what came of it."""
+    from service.commands.inspect import request
+
+    request(request_id, url, as_json)
 
 
 @archive.command()

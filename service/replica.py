@@ -19,6 +19,7 @@ import structlog
 
 from model.process.records import NEVER
 from model.spec import ModelSpec
+from service.core.attributes import Attributes
 from service.core.blobs import unpack_items
 from service.core.log_records import UnreadableRecord
 from service.core.types import FeedEntry, Position
@@ -158,9 +159,9 @@ class Replica:
         reader, cursor = generation.reader, await generation.feed.cursor()
         position = await reader.position()
         self._check(position, generation.number)
-        ids, blobs = await self._read_all(reader, position.item_count)
+        ids, blobs, attributes = await self._read_all(reader, position.item_count)
         index = self.new_index()
-        await asyncio.to_thread(_fill, index, ids, blobs, position, self.spec)
+        await asyncio.to_thread(_fill, index, ids, blobs, position, attributes, self.spec)
         target = await reader.position()
         self._check(target, generation.number)
         if (await self.state.current()).number != generation.number:
@@ -183,16 +184,19 @@ class Replica:
             "and API with the same bundle"
         )
 
-    async def _read_all(self, reader: StateReader, count: int) -> tuple[list[str], list[bytes]]:
+    async def _read_all(self, reader: StateReader, count: int) -> tuple[list[str], list[bytes], Attributes]:
         ids: list[str] = []
         blobs: list[bytes] = []
+        attributes = Attributes()
         for start in range(0, count, CHUNK):
             places = range(start, min(start + CHUNK, count))
-            ids += await reader.item_ids(start, len(places))
+            some = await reader.item_ids(start, len(places))
             blobs += [blob for blob in await reader.items(places) if blob is not None]
+            await asyncio.to_thread(attributes.put_all, start, await reader.documents(some))
+            ids += some
         if not len(ids) == len(blobs) == count:
             raise FeedLost  # the state was made anew in between
-        return ids, blobs
+        return ids, blobs, attributes
 
     async def _take(self, entries: Sequence[FeedEntry]) -> None:
         for entry in entries:
@@ -205,8 +209,15 @@ class Replica:
             self._moved.notify_all()
 
 
-def _fill(index: ItemIndex, ids: Sequence[str], blobs: Sequence[bytes], position: Position, spec: ModelSpec) -> None:
-    index.load(ids, unpack_items(blobs, spec), position)
+def _fill(
+    index: ItemIndex,
+    ids: Sequence[str],
+    blobs: Sequence[bytes],
+    position: Position,
+    attributes: Attributes,
+    spec: ModelSpec,
+) -> None:
+    index.load(ids, unpack_items(blobs, spec), position, attributes)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

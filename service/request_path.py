@@ -1,6 +1,6 @@
 """The request path: the Top-K of a user at a moment. One read of the state, no write.
 
-    state (one round trip) -> user inputs -> temporal embedding -> pair additions -> Top-K
+    state (one round trip) -> what-if events -> user inputs -> temporal embedding -> pair additions -> Top-K under rules
 
 It degrades and says so: without a bundle it serves popular items, without an answer of the state store, too.
 """
@@ -8,61 +8,54 @@ It degrades and says so: without a bundle it serves popular items, without an an
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import structlog
 
-from model.process.batch import Users
-from model.process.read import pair_scores, user_inputs
-from model.process.records import NEVER, Float, Int, new_users
-from model.process.score import widen_users
+from model.process.records import NEVER, Int
 from model.process.temporal_model import TemporalModel
-from model.spec import FACETS
-from service.core.blobs import is_off, unpack_users
+from service.core.cursors import Served, known_items, nothing_served, serve
 from service.core.log_records import UnreadableRecord
-from service.core.profiles import Origin, StoredProfile, unpack_stored
-from service.core.times import format_time
-from service.errors import MomentPassed, StoreUnavailable
+from service.core.profiles import Origin
+from service.core.rules import Rules
+from service.errors import StoreUnavailable
+from service.lists.explaining import Reason, explain
+from service.lists.history import disliked_items, seen_items
+from service.lists.reading import Known, guest, read_users
+from service.lists.scoring import moment, score, search, search_popular
+from service.lists.selection import Chosen, choose, prepare
+from service.lists.what_if import WhatIf, imagine
 from service.ports import ItemIndex
 from service.replica import Replica, View
 
 log = structlog.get_logger("peregrine.request_path")
 
+_NOTHING: Int = np.empty(0, dtype=np.int64)
 MIN_OFFSET_WAIT = 0.1
 """Seconds that a request waits for the offset it asks for."""
 
 
-CARRIERS = 3
-"""Facets, and items, that a reason names at most."""
-LOOKED = 8
-"""Items of the user's newest events that are looked at for that."""
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
-    """at: unix seconds, None for now; min_offset: of the log, all up to it must be in the answer (or it is stale)."""
+    """user_id: None for a guest; at: unix seconds, None for now; min_offset: of the log, all up to it must be in the
+    answer (or it is stale); explain: with reasons; seen_within: with `exclude_seen`, only what the user had in so many
+    seconds before the moment is left out; disliked: whether disliked items may be in; rules: None for the plain Top-K;
+    served: what the session was shown; events: applied to a copy.
+    """
 
-    user_id: str
+    user_id: str | None
     k: int = 20
     at: int | None = None
     exclude_seen: bool = False
     min_offset: int = 0
     explain: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """What of the user carried an item's score, each as the score that goes without it; only what raises it.
-
-    facets: by name; items: by id, those of the user's newest events; again: what the user's own events with this item
-    add.
-    """
-
-    facets: dict[str, float]
-    items: dict[str, float]
-    again: float
+    seen_within: int | None = None
+    disliked: bool = False
+    rules: Rules | None = None
+    served: Served = field(default_factory=nothing_served)
+    events: tuple[WhatIf, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +66,8 @@ class Recommendation:
     `fallback` (popular items because a stage is dead); personalised: False if nothing about the user went into it,
     because of the switch or of a state that does not answer; degraded: the dead stages; offset: all events up to it are
     in; items_as_of: the log's time of the items; stages: seconds by stage; profile: where the profile comes from that
-    is in the list, None without one; reasons: of each item, if they were asked for and the model ranked.
+    is in the list, None without one; reasons: of each item, if they were asked for and the model ranked; pinned,
+    explored: ids that stand in the list by a rule; served: what the session has been shown, this list included.
     """
 
     item_ids: list[str]
@@ -89,6 +83,9 @@ class Recommendation:
     stages: dict[str, float]
     profile: Origin | None = None
     reasons: tuple[Reason, ...] = ()
+    pinned: frozenset[str] = frozenset()
+    explored: frozenset[str] = frozenset()
+    served: Served = field(default_factory=nothing_served)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +98,7 @@ class Serving:
 
 
 @dataclass(slots=True)
-class _Watch:
+class Watch:
     """Seconds by stage."""
 
     stages: dict[str, float] = field(default_factory=dict)
@@ -113,168 +110,132 @@ class _Watch:
         self.last = now
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One list in the making. known: the user, None if the state does not answer; index: what it is chosen from."""
+
+    request: Request
+    known: Known | None
+    index: ItemIndex
+    model: TemporalModel
+    watch: Watch
+
+    @property
+    def offset(self) -> int:
+        """All events up to it are in."""
+        applied = self.index.position.offset
+        return applied if self.known is None else min(self.known.committed, applied)
+
+
 async def recommend(request: Request, serving: Serving) -> Recommendation:
-    """Raises MomentPassed if `request.at` lies before the user's last event."""
-    watch = _Watch()
+    """Raises MomentPassed if `request.at` lies before the user's last event (or what-if event), CursorRefused."""
+    watch = Watch()
     if request.min_offset:
         await serving.replica.wait_for(request.min_offset, MIN_OFFSET_WAIT)
         watch.lap("wait")
     view = serving.replica.view  # users and items of one generation, though another may become active meanwhile
-    index = view.index
-    read = await read_user(request.user_id, view, serving.model)
+    known = await _read(request, view, serving.model)
     watch.lap("state")
-    if read is None:
-        return _popular(request, index, None, index.position.offset, watch, "fallback", ("state",))
-    users, committed, stored = read
-    offset = min(committed, index.position.offset)
-    at = _moment(request.at, users, serving.replica.now())
+    case = Case(request, known, view.index, serving.model, watch)
+    if known is None:
+        return popular(case, "fallback", dead_stage(view))
+    at = moment(request.at, known, serving.replica.now())
     if not serving.has_bundle:
-        return _popular(request, index, users, offset, watch, "popular")
-    facets = None if is_off(users) else stored.inputs(serving.model.spec.embedder, serving.model.spec.facet_dim)
-    query, additions = _embed(users, at, index, serving.model, facets)
+        return popular(case, "popular")
+    return _ranked(case, known, at)
+
+
+def _ranked(case: Case, known: Known, at: Int) -> Recommendation:
+    """The model's list for the user at the moment (1,)."""
+    request, index, model, watch = case.request, case.index, case.model, case.watch
+    scored = score(known, at, index, model)
     watch.lap("embed")
-    if not np.isfinite(query).all():
-        log.error("embedding_is_not_finite", offset=offset)
-        return _popular(request, index, users, offset, watch, "fallback", ("embed",))
-    found, scores = index.top_k(query, request.k, additions, _exclude(request, users, index))
+    if not scored.is_finite:
+        log.error("embedding_is_not_finite", offset=case.offset)
+        return popular(case, "fallback", "embed")
+    exclude, bonus = left_out(case, int(at[0])), None
+    if request.rules is None:
+        chosen = Chosen(*search(index, scored, request.k, exclude, None, None))
+    else:
+        prepared = prepare(request.rules, index)
+        bonus, served = prepared.bonus, known_items(request.served, index.ids)
+        chosen = choose(prepared, request.k, exclude, served, partial(search, index, scored))
     watch.lap("search")
-    strategy = "impersonal" if is_off(users) else "model"
-    answer = _answer(request, index, users, offset, watch, strategy, (), found, scores)
-    if facets is not None and stored.profile is not None:
-        answer = replace(answer, profile=stored.profile.origin)
+    found = answer(case, "impersonal" if known.is_off else "model", chosen)
     if not request.explain:
-        return answer
-    answer = replace(answer, reasons=_explain(users, at, index, serving.model, facets, found, additions))
+        return found
+    reasons = explain(known, at, scored, chosen.found, bonus, index, model)
     watch.lap("explain")
-    return answer
+    return replace(found, reasons=reasons)
 
 
-async def read_user(user_id: str, view: View, model: TemporalModel) -> tuple[Users, int, StoredProfile] | None:
-    """The user's record and pairs, blank if unknown, the committed offset, and the profile; None if the state cannot
+async def _read(request: Request, view: View, model: TemporalModel) -> Known | None:
+    """The user after the request's events: what was read is a copy of what the state holds. None if the state cannot
     tell."""
     if view.reader is None:
         return None
+    if request.user_id is None:
+        known: Known | None = guest(view.index.position.offset, model)
+    else:
+        known = await read_users([request.user_id], view.reader, model)
+    if known is None or not request.events:
+        return known
     try:
-        read = await view.reader.user(user_id)
-        blob = read.blob or new_users(1, model.spec, model.initial_user).tobytes()
-        return unpack_users([blob], model.spec), read.committed, unpack_stored(read.profile, read.edits)
+        await imagine(known.users, request.events, view.index, view.reader, model)
     except (StoreUnavailable, UnreadableRecord) as exc:
-        log.warning("state_not_read", reason=str(exc))
+        log.warning("items_not_read", reason=str(exc))
         return None
+    return known
 
 
-def _moment(asked: int | None, users: Users, now: int | None) -> Int:
-    """(1,) the moment [s] to score at: the one asked for, or now."""
-    last = int(users.rows["last"][0])
-    if asked is not None and asked < last:
-        raise MomentPassed(
-            f"at={format_time(asked)} lies before the user's last event at {format_time(last)}, and memory has moved "
-            "past it"
-        )
-    at = asked if asked is not None else max(now or 0, last)
-    return np.array([at], dtype=np.int64)
+def dead_stage(view: View) -> str:
+    """Which stage is to blame for a user who could not be read."""
+    return "items" if view.reader is None else "state"
 
 
-def _embed(
-    users: Users, at: Int, index: ItemIndex, model: TemporalModel, facets: Float | None
-) -> tuple[Float, tuple[Int, Float]]:
-    """(d + P,) the query against the item index, and what the user's own pairs add: (indexes, scores)."""
-    inputs = user_inputs(users, at, index.vectors, index.counters, model.spec, facets)
-    embedded = model.embed_users(inputs)
-    _, item, score = pair_scores(inputs, embedded, model)
-    return widen_users(embedded.h, embedded.w_pop)[0], (item, score)
+def left_out(case: Case, at: int) -> Int:
+    """Indexes to leave out: what the user dislikes and, with `exclude_seen`, the items of the user's history."""
+    if case.known is None:
+        return _NOTHING
+    request, users, index = case.request, case.known.users, case.index
+    pushed = _NOTHING if request.disliked else disliked_items(users.rows[0], index, case.model.spec)
+    if not request.exclude_seen:
+        return pushed
+    since = None if request.seen_within is None else at - request.seen_within
+    return np.concatenate([pushed, seen_items(users, index, since)])
 
 
-def _explain(
-    users: Users,
-    at: Int,
-    index: ItemIndex,
-    model: TemporalModel,
-    facets: Float | None,
-    found: Int,
-    additions: tuple[Int, Float],
-) -> tuple[Reason, ...]:
-    """The user is embedded again without each facet, and without each of the newest items: what h . v loses is what
-    that carried."""
-    row = users.rows[0]
-    newest = list(dict.fromkeys(row["nb_item"][row["nb_time"] != NEVER].tolist()))[:LOOKED]
-    variants = _without_each(users, newest)
-    count = len(variants)
-    if facets is None:
-        facets = np.zeros((1, len(FACETS), model.spec.facet_dim), np.float32)
-    without = np.repeat(facets, count, axis=0)
-    without[np.arange(1, 1 + len(FACETS)), np.arange(len(FACETS))] = 0.0
-    inputs = user_inputs(variants, np.repeat(at, count), index.vectors, index.counters, model.spec, without)
-    scores = model.embed_users(inputs).h @ index.vectors[found].T  # (count, K)
-    lost = scores[0] - scores[1:]
-    names = [index.ids[item] if item < len(index.ids) else "" for item in newest]
-    again = dict(zip(additions[0].tolist(), additions[1].tolist(), strict=True))
-    return tuple(
-        Reason(_raising(FACETS, of[: len(FACETS)]), _raising(names, of[len(FACETS) :]), again.get(item, 0.0))
-        for item, of in zip(found.tolist(), lost.T, strict=True)
-    )
+def popular(case: Case, strategy: str, dead: str | None = None) -> Recommendation:
+    """A list by counts, under the same rules. dead: the stage that is to blame."""
+    request, index = case.request, case.index
+    at = index.position.log_time if request.at is None else request.at
+    prepared, served = prepare(request.rules or Rules(), index), known_items(request.served, index.ids)
+    chosen = choose(prepared, request.k, left_out(case, at), served, partial(search_popular, index))
+    case.watch.lap("search")
+    return answer(case, strategy, chosen, () if dead is None else (dead,))
 
 
-def _without_each(users: Users, items: Sequence[int]) -> Users:
-    """The first user once as they are, once for each facet, and once without each of `items`."""
-    whole = 1 + len(FACETS)
-    rows, pairs = np.repeat(users.rows[:1], whole + len(items)), users.pairs_of(0)
-    for place, item in enumerate(items, start=whole):
-        rows["nb_time"][place, rows["nb_item"][place] == item] = NEVER
-    return Users.gather(rows, [pairs] * whole + [pairs[pairs["item"] != item] for item in items])
-
-
-def _raising(names: Sequence[str], lost: Float) -> dict[str, float]:
-    """The three that carry most, most first."""
-    order = np.argsort(-lost, kind="stable")[:CARRIERS].tolist()
-    return {names[place]: float(lost[place]) for place in order if lost[place] > 0.0 and names[place]}
-
-
-def _exclude(request: Request, users: Users | None, index: ItemIndex) -> Int:
-    """Indexes to leave out: with `exclude_seen`, the items of the user's history."""
-    if not request.exclude_seen or users is None:
-        return np.empty(0, dtype=np.int64)
-    seen = users.pairs["item"].astype(np.int64)
-    return seen[seen < len(index.ids)]
-
-
-def _popular(
-    request: Request,
-    index: ItemIndex,
-    users: Users | None,
-    offset: int,
-    watch: _Watch,
-    strategy: str,
-    degraded: tuple[str, ...] = (),
-) -> Recommendation:
-    found, counts = index.popular(request.k, _exclude(request, users, index))
-    watch.lap("search")
-    return _answer(request, index, users, offset, watch, strategy, degraded, found, counts)
-
-
-def _answer(
-    request: Request,
-    index: ItemIndex,
-    users: Users | None,
-    offset: int,
-    watch: _Watch,
-    strategy: str,
-    degraded: tuple[str, ...],
-    found: Int,
-    scores: Float,
-) -> Recommendation:
+def answer(case: Case, strategy: str, chosen: Chosen, degraded: tuple[str, ...] = ()) -> Recommendation:
+    """The list, and what it was made from."""
+    request, known, index = case.request, case.known, case.index
     ids, log_time = index.ids, index.position.log_time
-    last = NEVER if users is None else int(users.rows["last"][0])
+    item_ids = [ids[i] for i in chosen.found.tolist()]
+    last = NEVER if known is None else int(known.users.rows["last"][0])
+    ranked = strategy in {"model", "impersonal"}
     return Recommendation(
-        item_ids=[ids[i] for i in found.tolist()],
-        scores=scores.tolist(),
+        item_ids=item_ids,
+        scores=chosen.scores.tolist(),
         strategy=strategy,
-        personalised=users is not None and not is_off(users),
-        degraded=degraded,
-        events_seen=0 if users is None else int(users.rows["events"][0]),
+        personalised=known is not None and not known.is_off,
+        degraded=degraded + (known.dead if known is not None and ranked else ()),
+        events_seen=0 if known is None else int(known.users.rows["events"][0]),
         last_event_at=None if last == NEVER else last,
-        offset=offset,
+        offset=case.offset,
         items_as_of=None if log_time == NEVER else log_time,
-        stale=users is None or offset < request.min_offset,
-        stages=watch.stages,
+        stale=known is None or case.offset < request.min_offset,
+        stages=case.watch.stages,
+        profile=known.origins[0] if known is not None and ranked else None,
+        pinned=frozenset(ids[i] for i in chosen.pinned),
+        explored=frozenset(ids[i] for i in chosen.explored),
+        served=request.served if request.rules is None else serve(request.served, chosen.found, item_ids),
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from model.process.records import Float, Int, Records
+from service.core.attributes import Attributes, Mask
+from service.core.impressions import Impression, Outcome, Shown
 from service.core.types import FeedEntry, Position, Totals
 
 
@@ -26,6 +28,10 @@ class StateReader(Protocol):
 
     async def user(self, user_id: str) -> UserRead:
         """Raises StoreUnavailable, too, once this generation was deleted."""
+        ...
+
+    async def users(self, user_ids: Sequence[str]) -> list[UserRead]:
+        """The same for many, in one step each thousand."""
         ...
 
     async def position(self) -> Position: ...
@@ -102,10 +108,28 @@ class ItemIndex(Protocol):
         """(N,) counter records, for the features of pairs. Not to be written."""
         ...
 
+    @property
+    def attributes(self) -> Attributes:
+        """What lists filter by, (N,) columns. Not to be written."""
+        ...
+
+    @property
+    def available(self) -> Mask:
+        """(N,) items that lists may hold now: released, not hidden, not past their end. Not to be written."""
+        ...
+
+    @property
+    def velocity(self) -> Float:
+        """(N,) distance a day that each vector moves lately (half-life a day), as far as this process has seen it."""
+        ...
+
     def find(self, item_id: str) -> int | None: ...
 
-    def load(self, ids: Sequence[str], items: Records, position: Position) -> None:
-        """Replaces everything by item records (N,) as read from the state; they may be newer than `position`."""
+    def load(
+        self, ids: Sequence[str], items: Records, position: Position, attributes: Attributes | None = None
+    ) -> None:
+        """Replaces everything by item records (N,) and their attributes (None: all blank) as read from the state; they
+        may be newer than `position`."""
         ...
 
     def apply(self, entry: FeedEntry) -> None:
@@ -117,17 +141,54 @@ class ItemIndex(Protocol):
         clock; otherwise entries move it."""
         ...
 
-    def top_k(self, query: Float, k: int, additions: tuple[Int, Float], exclude: Int) -> tuple[Int, Float]:
-        """The k available items with the highest query . item + addition, best first: (index, score).
+    def top_k(
+        self,
+        query: Float,
+        k: int,
+        additions: tuple[Int, Float],
+        exclude: Int,
+        allowed: Mask | None = None,
+        bonus: Float | None = None,
+    ) -> tuple[Int, Float]:
+        """The k available items with the highest query . item + addition + bonus, best first: (index, score).
 
         query: (d + P,); additions: distinct indexes (M,) and what to add to their scores; exclude: indexes to leave
-        out. Fewer than k come back when fewer are available. Equal scores stand in order of index.
+        out; allowed: (N,) items to choose from, None for all; bonus: (N,) to add to the scores. Fewer than k come back
+        only when fewer are left. Equal scores stand in order of index.
         """
+        ...
+
+    def best(self, scores: Float, k: int, exclude: Int, allowed: Mask | None = None) -> tuple[Int, Float]:
+        """The k available items with the highest of the given `scores` (N,), in the same way."""
+        ...
+
+    def nearest(self, vector: Float, k: int, exclude: Int, allowed: Mask | None = None) -> tuple[Int, Float]:
+        """The k available items whose vectors have the highest cosine with `vector` (d,): (index, cosine)."""
+        ...
+
+    def score_many(self, queries: Float, additions: tuple[Int, Int, Float]) -> Float:
+        """(B, N) scores of all items for B queries (B, d + P), in one matrix pass. additions: (query, index, score)."""
+        ...
+
+    def popularity(self) -> Float:
+        """(N,) counts with a half-life of 7 days."""
         ...
 
     def popular(self, k: int, exclude: Int) -> tuple[Int, Float]:
         """The k available items with the highest 7-day-half-life counts, best first: (index, count)."""
         ...
+
+
+class Impressions(Protocol):
+    """What was shown, by request: of the newest requests, for a time. All raise StoreUnavailable."""
+
+    async def store(self, shown: Sequence[Impression]) -> None: ...
+
+    async def credit(self, outcomes: Sequence[Outcome]) -> int:
+        """Counts events for the requests they name, as far as those are kept; how many did."""
+        ...
+
+    async def read(self, request_id: str) -> Shown | None: ...
 
 
 class TextEmbedder(Protocol):

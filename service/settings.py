@@ -55,6 +55,20 @@ class Settings(ProfileSettings):
         "popular items are served.",
     )
 
+    placements: Path | None = Field(
+        None,
+        description="TOML or JSON file of placements: by name, the options that a list of that name is made with. A "
+        "request that names one may override each of them.",
+    )
+
+    impressions: int = Field(
+        50_000,
+        ge=0,
+        description="Answered lists that are kept, so that events which name their request_id count for them; 500 "
+        "bytes each in the state store. 0: none.",
+    )
+    impression_seconds: int = Field(86_400, ge=1, description="Seconds for which they are kept.")
+
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on. Off loopback api_key is mandatory.")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one and logs it.")
     api_key: SecretStr | None = Field(

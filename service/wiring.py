@@ -22,11 +22,14 @@ from service.adapters.http_endpoint import HttpEndpoint
 from service.adapters.redis_clients import Server, check_server
 from service.adapters.redis_erasures import RedisErasures, RedisFiles
 from service.adapters.redis_generations import RedisActiveState, RedisGenerations
+from service.adapters.redis_impressions import RedisImpressions
 from service.adapters.redis_keeper import RedisLogKeeper, RedisSnapshots
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
 from service.adapters.redis_profiles import RedisProfileEraser, RedisProfiles, RedisTokenBudget
 from service.adapters.remote_embedder import RemoteEmbedder
+from service.api.placements import load_placements
 from service.api.services import ApiServices
+from service.attribution import Attribution
 from service.errors import ConfigurationError, StoreUnavailable
 from service.event_path import ArchivedSource
 from service.ports import (
@@ -98,10 +101,11 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     profiles = RedisProfiles(state_server)
     event_log = RedisEventLog(log_server, window=settings.dedupe_window, max_lag=settings.max_lag)
     state = RedisActiveState(state_server, bundle.model.spec)
+    impressions = RedisImpressions(state_server, settings.impressions, settings.impression_seconds)
     replica = Replica(state, lambda: ExactIndex(bundle.model), bundle.model.spec, bundle.hash, settings.clock)
 
     async def close() -> None:
-        for connection in (event_log, state, profiles):
+        for connection in (event_log, state, profiles, impressions):
             await connection.aclose()
         _close(embedder)
 
@@ -118,6 +122,8 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
         embedder=embedder,
         history=partial(_history, settings, log_server),
         close=close,
+        attribution=Attribution(impressions if settings.impressions else None),
+        placements=load_placements(settings.placements),
     )
 
 

@@ -15,8 +15,11 @@ from model.process.apply import visible_items
 from model.process.decay import decay
 from model.process.popularity import popularity_features
 from model.process.records import NEVER, Float, Int, Records, counters_of, layout, new_items
+from model.process.score import score_all
 from model.process.temporal_model import TemporalModel
 from model.spec import DAY
+from service.core.attributes import Attributes, Mask
+from service.core.motion import Motion
 from service.core.types import FeedEntry, Position
 from service.ports import FeedLost
 
@@ -39,9 +42,12 @@ class ExactIndex:
         self._matrix = np.zeros((capacity, self._spec.dim + self._spec.popularity_dim), dtype=np.float32)
         self._counters: Records = np.zeros(capacity, dtype=layout(self._spec).counters)
         self._available = np.zeros(capacity, dtype=np.bool_)
+        self._norms = np.zeros(capacity, dtype=np.float32)
+        self._motion = Motion(capacity)
+        self._attributes = Attributes()
         self._position = position
         self._loaded_at = position.offset
-        self._next_release = -NEVER
+        self._next_change = -NEVER
 
     @property
     def position(self) -> Position:
@@ -59,17 +65,34 @@ class ExactIndex:
     def counters(self) -> Records:
         return _read_only(self._counters[: len(self._ids)])
 
+    @property
+    def attributes(self) -> Attributes:
+        return self._attributes
+
+    @property
+    def available(self) -> Mask:
+        return _read_only(self._available[: len(self._ids)])
+
+    @property
+    def velocity(self) -> Float:
+        return self._motion.velocity(len(self._ids), self._position.log_time)
+
     def find(self, item_id: str) -> int | None:
         return self._places.get(item_id)
 
-    def load(self, ids: Sequence[str], items: Records, position: Position) -> None:
-        """Replaces everything by item records (N,) as read from the state; they may be newer than `position`."""
+    def load(
+        self, ids: Sequence[str], items: Records, position: Position, attributes: Attributes | None = None
+    ) -> None:
+        """Replaces everything by item records (N,) and their attributes as read from the state; they may be newer than
+        `position`."""
         if len(ids) != len(items):
             raise ValueError(f"{len(ids)} item ids, but {len(items)} item records")
         self._clear(max(_SMALLEST, len(ids)), position)
+        self._attributes = attributes or self._attributes
         self._register(ids)
         everything = np.arange(len(ids))
-        self._matrix[everything, : self._spec.dim] = visible_items(items, position.tick, self._model)
+        self._matrix[everything, : self._spec.dim] = visible = visible_items(items, position.tick, self._model)
+        self._norms[everything] = np.linalg.norm(visible, axis=1)
         self._counters[everything] = counters_of(items, self._spec)
         self._refresh(everything)
 
@@ -83,48 +106,86 @@ class ExactIndex:
         if first > len(self._ids):
             raise FeedLost(f"an entry adds items from index {first} on, but only {len(self._ids)} are known")
         self._add(entry.new_items[len(self._ids) - first :])
-        counted = self._count(entry)
+        touched = self._count(entry)
         if entry.position.offset >= self._loaded_at:
-            self._matrix[entry.vector_index, : self._spec.dim] = entry.vectors
+            self._show(entry)
+            touched = np.union1d(touched, self._describe(entry)) if entry.documents else touched
         newer = entry.position.offset >= self._position.offset
         self._position = replace(
             self._position,
             offset=entry.position.offset if newer else self._position.offset,
             tick=entry.position.tick if newer else self._position.tick,
         )
-        self._move(max(self._position.log_time, entry.position.log_time), counted)
+        self._move(max(self._position.log_time, entry.position.log_time), touched)
 
     def advance(self, log_time: int) -> None:
         """Moves the time that popularity's decay and availability are judged by (never back)."""
         if log_time > self._position.log_time:
             self._move(log_time, np.empty(0, dtype=np.int64))
 
-    def top_k(self, query: Float, k: int, additions: tuple[Int, Float], exclude: Int) -> tuple[Int, Float]:
-        """The k available items with the highest query . item + addition, best first. Unknown indexes are passed over.
+    def top_k(
+        self,
+        query: Float,
+        k: int,
+        additions: tuple[Int, Float],
+        exclude: Int,
+        allowed: Mask | None = None,
+        bonus: Float | None = None,
+    ) -> tuple[Int, Float]:
+        """The k available items with the highest query . item + addition + bonus, best first. Unknown indexes are
+        passed over.
 
-        query: (d + P,); additions: (M,) distinct indexes and (M,) scores; exclude: indexes.
+        query: (d + P,); additions: (M,) distinct indexes and (M,) scores; exclude: indexes; allowed: (N,); bonus: (N,).
         """
         count = len(self._ids)
         scores = self._matrix[:count] @ query.astype(np.float32, copy=False)
         index, addition = additions
         known = index < count
         scores[index[known]] += addition[known]
-        return self._best(scores, k, exclude)
+        if bonus is not None:
+            scores += bonus
+        return self._best(scores, k, exclude, allowed)
+
+    def score_many(self, queries: Float, additions: tuple[Int, Int, Float]) -> Float:
+        """(B, N) scores of all items for B queries (B, d + P), in one matrix pass. additions: (query, index, score)."""
+        count = len(self._ids)
+        query, index, addition = additions
+        known = index < count
+        matrix = self._matrix[:count]
+        return score_all(queries.astype(np.float32, copy=False), matrix, query[known], index[known], addition[known])
+
+    def best(self, scores: Float, k: int, exclude: Int, allowed: Mask | None = None) -> tuple[Int, Float]:
+        """The k available items with the highest of `scores` (N,), best first."""
+        return self._best(scores.astype(np.float32), k, exclude, allowed)
+
+    def nearest(self, vector: Float, k: int, exclude: Int, allowed: Mask | None = None) -> tuple[Int, Float]:
+        """The k available items whose vectors point most nearly in the direction of `vector` (d,): (index, cosine)."""
+        count = len(self._ids)
+        norms = np.maximum(self._norms[:count] * np.float32(np.linalg.norm(vector)), np.finfo(np.float32).tiny)
+        cosines: Float = self._matrix[:count, : self._spec.dim] @ vector.astype(np.float32, copy=False) / norms
+        return self._best(cosines, k, exclude, allowed)
 
     def popular(self, k: int, exclude: Int) -> tuple[Int, Float]:
         """The k available items with the highest 7-day-half-life counts, at floor(log_time / pop_step)."""
+        return self._best(self.popularity(), k, exclude)
+
+    def popularity(self) -> Float:
+        """(N,) counts with a half-life of 7 days, at floor(log_time / pop_step)."""
         counters = self._counters[: len(self._ids)]
         step = self._spec.pop_step
         elapsed = self._position.log_time // step * step - counters["pop_time"]
         elapsed[counters["first_event"] == NEVER] = 0
         half_life = self._spec.popularity_half_lives[self._week]
-        return self._best(counters["popularity"][:, self._week] * decay(elapsed, (half_life,))[:, 0], k, exclude)
+        counts: Float = counters["popularity"][:, self._week] * decay(elapsed, (half_life,))[:, 0]
+        return counts
 
-    def _best(self, scores: Float, k: int, exclude: Int) -> tuple[Int, Float]:
+    def _best(self, scores: Float, k: int, exclude: Int, allowed: Mask | None = None) -> tuple[Int, Float]:
         """The k highest of `scores` (N,), which it spoils; equal ones in order of index."""
         count = len(scores)
         scores[exclude[exclude < count]] = -np.inf
         scores[~self._available[:count]] = -np.inf
+        if allowed is not None:
+            scores[~allowed] = -np.inf
         k = min(k, count)
         if k <= 0:
             return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
@@ -145,6 +206,7 @@ class ExactIndex:
         self._places.update(zip(ids, range(len(self._ids), len(self._ids) + len(ids)), strict=True))
         self._ids.extend(ids)
         self._position = replace(self._position, item_count=len(self._ids))
+        self._attributes.grow(len(self._ids))
 
     def _reserve(self, count: int) -> None:
         """Makes room for `count` items by doubling; arrays handed out before stay as they are."""
@@ -155,6 +217,23 @@ class ExactIndex:
         self._matrix = np.concatenate([self._matrix, np.zeros((more, self._matrix.shape[1]), dtype=np.float32)])
         self._counters = np.concatenate([self._counters, np.zeros(more, dtype=self._counters.dtype)])
         self._available = np.concatenate([self._available, np.zeros(more, dtype=np.bool_)])
+        self._norms = np.concatenate([self._norms, np.zeros(more, dtype=np.float32)])
+        self._motion.grow(capacity + more)
+
+    def _show(self, entry: FeedEntry) -> None:
+        """Takes over vectors, and how far they moved; a new item's first one is no movement."""
+        index = entry.vector_index.astype(np.int64)
+        shown = self._norms[index] > 0.0
+        distance = np.linalg.norm(entry.vectors - self._matrix[index, : self._spec.dim], axis=1)
+        self._motion.add(index[shown], distance[shown], max(self._position.log_time, entry.position.log_time))
+        self._matrix[index, : self._spec.dim] = entry.vectors
+        self._norms[index] = np.linalg.norm(entry.vectors, axis=1)
+
+    def _describe(self, entry: FeedEntry) -> Int:
+        """Takes over what lists filter by; returns the indexes."""
+        for index, document in entry.documents.items():
+            self._attributes.put(index, document)
+        return np.fromiter(entry.documents, dtype=np.int64, count=len(entry.documents))
 
     def _count(self, entry: FeedEntry) -> Int:
         """Takes over the counters that are not older than an item's own; returns the indexes of those."""
@@ -168,7 +247,7 @@ class ExactIndex:
         step = self._spec.pop_step
         stepped = log_time // step != self._position.log_time // step
         self._position = replace(self._position, log_time=log_time)
-        everything = stepped or log_time >= self._next_release
+        everything = stepped or log_time >= self._next_change
         self._refresh(np.arange(len(self._ids)) if everything else touched)
 
     def _refresh(self, index: Int) -> None:
@@ -178,11 +257,12 @@ class ExactIndex:
         counters, log_time = self._counters[index], self._position.log_time
         features = popularity_features(counters, log_time, self._spec)
         self._matrix[index, self._spec.dim :] = self._model.popularity(features)
-        available = (counters["first_event"] != NEVER) | (counters["available_from"] <= log_time)
-        self._available[index] = available
-        waiting = counters["available_from"][~available]
-        kept = self._next_release if len(index) < len(self._ids) else -NEVER
-        self._next_release = int(min(kept, waiting.min(initial=-NEVER)))
+        released = (counters["first_event"] != NEVER) | (counters["available_from"] <= log_time)
+        until = self._attributes.until[index]
+        self._available[index] = released & (until > log_time) & ~self._attributes.hidden[index]
+        kept = self._next_change if len(index) < len(self._ids) else -NEVER
+        waiting, ending = counters["available_from"][~released], until[until > log_time]
+        self._next_change = int(min(kept, waiting.min(initial=-NEVER), ending.min(initial=-NEVER)))
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

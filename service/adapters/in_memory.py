@@ -6,7 +6,6 @@ them: a worker in one, an event loop in another.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -16,24 +15,18 @@ from threading import RLock
 import numpy as np
 from numpy.typing import NDArray
 
-from model.process.records import layout
-from model.spec import ModelSpec
 from service.adapters.in_memory_log import Clock, InMemoryEventLog, InMemoryEventSource, InMemoryLog
 from service.adapters.in_memory_profiles import InMemoryProfiles
-from service.core.feed_packing import pack_feed, unpack_feed
-from service.core.types import Commit, FeedEntry, Position, Totals
-from service.errors import Fenced, LeaseHeld, StoreUnavailable
-from service.ports import FeedLost, Generation, GenerationEnded, UserRead
+from service.core.feed_packing import pack_feed
+from service.core.types import Commit, FeedEntry, Position
+from service.errors import Fenced, LeaseHeld
 
 __all__ = [
-    "InMemoryActiveState",
     "InMemoryEventLog",
     "InMemoryEventSource",
     "InMemoryGenerations",
-    "InMemoryItemFeed",
     "InMemoryLog",
     "InMemoryState",
-    "InMemoryStateReader",
     "InMemoryStateStore",
 ]
 
@@ -229,72 +222,3 @@ class InMemoryStateStore:
     def _check(self, epoch: int) -> None:
         if epoch != self._state.epoch:
             raise Fenced(f"the state is written by epoch {self._state.epoch}, this writer has epoch {epoch}")
-
-
-class InMemoryStateReader:
-    """`StateReader`."""
-
-    def __init__(self, state: InMemoryState) -> None:
-        self._store = InMemoryStateStore(state)
-        self._state = state
-
-    async def user(self, user_id: str) -> UserRead:
-        with self._state.lock:
-            if self._state.deleted:
-                raise StoreUnavailable(f"generation {self._state.number} of the state is gone")
-            blob, profile = self._state.users.get(user_id.encode()), self._state.profiles.packed(user_id)
-            return UserRead(blob, self._state.position.offset, *profile)
-
-    async def position(self) -> Position:
-        return self._state.position
-
-    async def totals(self) -> Totals:
-        with (state := self._state).lock:
-            return Totals(state.position.offset, len(state.ids), state.epoch, state.late, len(state.skipped))
-
-    async def items(self, index: Sequence[int]) -> list[bytes | None]:
-        return self._store.items(index)
-
-    async def item_ids(self, start: int, count: int) -> list[str]:
-        return self._store.item_ids(start, count)
-
-    async def documents(self, item_ids: Sequence[str]) -> list[bytes | None]:
-        return [self._state.documents.get(item_id) for item_id in item_ids]
-
-
-class InMemoryActiveState:
-    """`ActiveState`."""
-
-    def __init__(self, generations: InMemoryGenerations, spec: ModelSpec) -> None:
-        self._generations = generations
-        self._spec = spec
-
-    async def current(self) -> Generation:
-        state = self._generations.active
-        feed = InMemoryItemFeed(state, self._spec, self._generations)
-        return Generation(state.number, InMemoryStateReader(state), feed)
-
-
-class InMemoryItemFeed:
-    """`ItemFeed`. A cursor is the number of an entry. generations: those that `state` is one of."""
-
-    def __init__(self, state: InMemoryState, spec: ModelSpec, generations: InMemoryGenerations | None = None) -> None:
-        self._state = state
-        self._generations = generations or InMemoryGenerations(state)
-        self._counters, self._dim = layout(spec).counters, spec.dim
-
-    async def cursor(self) -> str:
-        return str(self._state.feed_end)
-
-    async def read(self, cursor: str, block_ms: int) -> tuple[str, list[FeedEntry]]:
-        deadline = time.monotonic() + block_ms / 1000
-        while self._state.feed_end == int(cursor) and time.monotonic() < deadline:
-            await asyncio.sleep(_POLL_SECONDS)
-        with self._state.lock:
-            if self._state is not self._generations.active:
-                raise GenerationEnded(f"generation {self._generations.active.number} of the state is active")
-            behind = self._state.feed_end - int(cursor)
-            if not 0 <= behind <= len(self._state.feed):
-                raise FeedLost(f"the item feed ends at {self._state.feed_end} and no longer has what follows {cursor}")
-            newest = list(self._state.feed)[len(self._state.feed) - behind :]
-            return str(self._state.feed_end), [unpack_feed(entry, self._counters, self._dim) for entry in newest]

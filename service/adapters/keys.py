@@ -33,6 +33,10 @@
             <p>:feeder            owner of the lease of the one who feeds the queue, expires
             <p>:cursor            "<log id> <offset>" up to which the queue was fed
             <p>:tokens:<day>      tokens set aside on a day since 1970, expires
+      of what was shown, in no generation either, <s> = <prefix>:shown
+            <s>:ids               list of request ids, oldest first: what bounds the others; expires
+            <s>:r:<request>       JSON of the list as it was answered, expires
+            <s>:o:<request>       hash: "<event type> <item id>" of events that named the request, expires
 
 Log and state may share a server and a prefix.
 """
@@ -139,6 +143,20 @@ class ProfileKeys:
         return f"{self._own}:tokens:{day}"
 
 
+class ImpressionKeys:
+    """Keys of what was shown."""
+
+    def __init__(self, prefix: str) -> None:
+        self._own = f"{prefix}:shown"
+        self.ring = f"{self._own}:ids"
+
+    def shown(self, request_id: str) -> str:
+        return f"{self._own}:r:{request_id}"
+
+    def outcomes(self, request_id: str) -> str:
+        return f"{self._own}:o:{request_id}"
+
+
 def read_position(keys: StateKeys) -> tuple[str, ...]:
     """The command whose answer `unpack_position` reads."""
     return ("HMGET", keys.meta, *_POSITION)
@@ -202,7 +220,9 @@ def function_name(name: str) -> str:
 @cache
 def _source() -> str:
     folder = Path(__file__).parent
-    return "\n".join((folder / name).read_text(encoding="utf-8") for name in ("functions.lua", "profiles.lua"))
+    return "\n".join(
+        (folder / name).read_text(encoding="utf-8") for name in ("functions.lua", "profiles.lua", "impressions.lua")
+    )
 
 
 @cache

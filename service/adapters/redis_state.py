@@ -149,12 +149,24 @@ class RedisStateReader:
         self._generation = generation
 
     async def user(self, user_id: str) -> UserRead:
+        (read,) = await self._read_users([user_id])
+        return read
+
+    async def users(self, user_ids: Sequence[str]) -> list[UserRead]:
+        return [read for some in _chunks(user_ids) for read in await self._read_users(some)]
+
+    async def _read_users(self, user_ids: Sequence[str]) -> list[UserRead]:
         keys, profiles = self._keys, self._profiles
-        names = (keys.user(user_id.encode()), keys.offset, keys.active, profiles.made(user_id), profiles.edits(user_id))
-        blob, offset, active, profile, edits = await self._client.run("MGET", *names)
+        names = [
+            name
+            for user_id in user_ids
+            for name in (keys.user(user_id.encode()), profiles.made(user_id), profiles.edits(user_id))
+        ]
+        *found, offset, active = await self._client.run("MGET", *names, keys.offset, keys.active)
         if offset is None and (number := int(active or FIRST)) != self._generation:
             raise StoreUnavailable(f"generation {self._generation} of the state is gone: {number} is active")
-        return UserRead(blob, int(offset or 0), profile, edits)
+        triples = zip(found[::3], found[1::3], found[2::3], strict=True)
+        return [UserRead(blob, int(offset or 0), made, edits) for blob, made, edits in triples]
 
     async def position(self) -> Position:
         return unpack_position(await self._client.run(*read_position(self._keys)))

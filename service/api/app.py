@@ -19,6 +19,8 @@ from service.api import (
     problems,
     profiles,
     recommendations,
+    requests,
+    shelves,
     users,
 )
 from service.api.edge import Edge
@@ -43,7 +45,9 @@ def create_app(services: ApiServices) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.services = services
-    for resource in (events, recommendations, items, export, profiles, personal, users, ops, metrics, docs):
+    for resource in (
+        events, recommendations, requests, shelves, items, export, profiles, personal, users, ops, metrics, docs,
+    ):  # fmt: skip
         app.include_router(resource.router)
     app.mount(docs.ASSETS, docs.assets())
     problems.install(app)
@@ -62,7 +66,7 @@ def create_app(services: ApiServices) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: ApiServices = app.state.services
-    async with services.replica.following():
+    async with services.replica.following(), services.attribution.flushing():
         try:
             yield
         finally:

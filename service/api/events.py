@@ -16,8 +16,9 @@ from service.api.openapi import batch_body
 from service.api.problems import FieldError, Problem, show
 from service.api.schemas import EventIn, EventsAnswer, WaitQuery
 from service.api.services import ApiServices, services_of
+from service.core.impressions import Outcome
 from service.core.times import LATEST
-from service.core.types import Append, Event
+from service.core.types import Append, Appended, Event
 from service.event_path import accept
 
 router = APIRouter(tags=["events"])
@@ -48,46 +49,59 @@ async def post_events(request: Request, query: Annotated[WaitQuery, Query()]) ->
     body = await read_body(request, services.settings.max_body)
     entries = parse_many(body, kind, services.settings.max_batch)
     found, errors = validate(entries, EventIn)
-    events, given = _to_events(found, errors, services)
+    events, given, led_by = _to_events(found, errors, services)
     services.counts.rejected["event", "invalid"] += len(entries) - len(found)
-    records = accept(events, given)
-    return await append_and_answer(services, "event", records, len(entries), errors, query.wait == "applied")
+    appended = await append(services, "event", accept(events, given), len(entries), errors)
+    for event, request_id, one in zip(events, led_by, appended, strict=True):
+        if request_id is not None and not one.duplicate:
+            services.attribution.credit(Outcome(request_id, event.type, event.item_id))
+    return await answer(services, appended, len(entries), errors, query.wait == "applied")
 
 
-async def append_and_answer(
-    services: ApiServices, kind: Kind, records: list[Append], total: int, errors: list[FieldError], wait: bool
-) -> Response:
-    """Appends the good entries of a batch of `total` and answers 202, or 200 once they show.
+async def append(
+    services: ApiServices, kind: Kind, records: list[Append], total: int, errors: list[FieldError]
+) -> list[Appended]:
+    """Appends the good entries of a batch of `total`.
 
-    Raises Problem 422 if there is no good entry, BackPressure and StoreUnavailable.
+    Raises Problem 422 if there is none, BackPressure and StoreUnavailable.
     """
-    errors = sorted(errors, key=lambda error: error.index or 0)
     if not records:
-        raise Problem(422, f"none of the {total} entries is acceptable", errors)
-    appended = await services.counts.append(services.log, kind, records)
+        raise Problem(422, f"none of the {total} entries is acceptable", _by_index(errors))
+    return await services.counts.append(services.log, kind, records)
+
+
+async def answer(
+    services: ApiServices, appended: list[Appended], total: int, errors: list[FieldError], wait: bool
+) -> Response:
+    """202, or 200 once the appended entries show."""
     offset = max(one.offset for one in appended)
     duplicates = sum(one.duplicate for one in appended)
-    answer: dict[str, Any] = {
+    told: dict[str, Any] = {
         "accepted": len(appended) - duplicates,
         "duplicates": duplicates,
         "rejected": total - len(appended),
-        "errors": [error.model_dump() for error in errors],
+        "errors": [error.model_dump() for error in _by_index(errors)],
         "offset": offset,
     }
     applied = wait and await services.replica.wait_for(offset, APPLIED_WAIT)
     if wait:
-        answer["applied"] = applied
-    return Response(to_json(answer), 200 if applied else 202, media_type="application/json")
+        told["applied"] = applied
+    return Response(to_json(told), 200 if applied else 202, media_type="application/json")
+
+
+def _by_index(errors: list[FieldError]) -> list[FieldError]:
+    return sorted(errors, key=lambda error: error.index or 0)
 
 
 def _to_events(
     found: list[tuple[int, EventIn]], errors: list[FieldError], services: ApiServices
-) -> tuple[list[Event], list[bool]]:
-    """Events for the log and whether each id is the client's; what only the service can judge is added to `errors`."""
+) -> tuple[list[Event], list[bool], list[str | None]]:
+    """Events for the log, whether each id is the client's, and the request that led to each; what only the service can
+    judge is added to `errors`."""
     spec = services.model.spec
     latest = LATEST if services.settings.clock == "event" else int(time.time()) + min(spec.item_tick, _MOST_AHEAD)
     now = services.replica.now() if services.settings.clock == "event" else None
-    events, given = [], []
+    events, given, led_by = [], [], []
     for index, event in found:
         timestamp = now if event.timestamp is None else event.timestamp
         if timestamp is not None and timestamp > latest:
@@ -103,7 +117,8 @@ def _to_events(
         floored = None if timestamp is None else timestamp - timestamp % spec.time_resolution
         events.append(_to_event(event, floored))
         given.append(event.event_id is not None)
-    return events, given
+        led_by.append(event.request_id)
+    return events, given, led_by
 
 
 def _to_event(event: EventIn, timestamp: int | None) -> Event:

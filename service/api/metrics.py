@@ -83,6 +83,8 @@ class Scrape:
         yield _counter("accepted", "Entries taken into the log.", ["kind"], _alone(counts.accepted))
         yield _counter("duplicates", "Entries with an event_id known before.", ["kind"], _alone(counts.duplicates))
         yield _counter("rejected", "Entries refused for themselves.", ["kind", "reason"], counts.rejected.items())
+        shown = "Answered lists that were kept, events that counted for one, and either that a busy store lost."
+        yield _counter("attribution", shown, ["what"], _alone(self.services.attribution.counts))
         yield _counter("refused_requests", "Requests the log took nothing of.", ["reason"], _alone(counts.refused))
 
     def _replica(self) -> Iterator[Metric]:

@@ -68,10 +68,19 @@ def _document(app: FastAPI, guarded: tuple[str, ...]) -> dict[str, Any]:
         "bearer": {"type": "http", "scheme": "bearer"},
         "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     }
+    _hoist(found["paths"], schemas)
     for path, operations in found["paths"].items():
         for operation in operations.values():
             _describe(operation, path.startswith("/v1"), path.startswith(guarded))
     return found
+
+
+def _hoist(node: Any, schemas: dict[str, Any]) -> None:
+    """Moves what the bodies that we read ourselves refer to to where the references look for it."""
+    if isinstance(node, dict):
+        schemas.update(node.pop("$defs", {}))
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _hoist(child, schemas)
 
 
 def _describe(operation: dict[str, Any], versioned: bool, guarded: bool) -> None:

@@ -2,8 +2,12 @@
 
 PLAIN = r"^[^\p{Cc}]*$"
 EVENT_TYPE = r"^[a-z][a-z0-9_]{0,31}$"
+CURSOR = r"^[A-Za-z0-9_-]*$"
+NAME_AND_VALUE = r"^[^:\p{Cc}]+:[^\p{Cc}]*$"
 
 PATTERNS = {
     PLAIN: "must not contain control characters",
     EVENT_TYPE: "must be 1 to 32 lower-case letters, digits and _, and start with a letter",
+    CURSOR: "is no cursor of this service",
+    NAME_AND_VALUE: "must be name:value, without control characters",
 }

@@ -1,64 +1,33 @@
-"""What is asked for and answered about users, and about the service itself."""
+"""What is answered about lists and users, and about the service itself."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-
-from service.api.schemas import TIME
-from service.core.times import parse_time
-
-MAX_K = 10_000
-
-
-def _query_time(text: str) -> int:
-    """A query string holds numbers as text, and a `+` that was not escaped as a space."""
-    try:
-        number = float(text)
-    except ValueError:
-        return parse_time(text.replace(" ", "+"))
-    return parse_time(number)
-
-
-QueryTime = Annotated[int, BeforeValidator(_query_time), TIME]
-
-
-class RecommendationQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    k: int = Field(20, ge=1, le=MAX_K, description="Items at most.")
-    at: QueryTime | None = Field(
-        None,
-        description="The moment to answer for, RFC 3339 or unix seconds; any from the user's last event on (earlier: "
-        "409). Default: now. It moves the user's clock only; items are as of `items_as_of`.",
-    )
-    exclude_seen: bool = Field(False, description="Leave out what the user already had.")
-    explain: bool = Field(
-        False, description="With what carried each item's score: facets of the profile, and the user's newest events."
-    )
-    min_offset: int = Field(
-        0,
-        ge=0,
-        le=2**63 - 1,
-        description="An `offset` that must be in the answer (read your writes); waits up to 100 ms for it, then "
-        "answers with stale=true.",
-    )
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class ReasonAnswer(BaseModel):
-    """What of the user carried an item's score, as the score that would go without it; what lowers it is left out."""
+    """Parts that add up to an item's score. What memory, facets and items carry is what the score loses when the user
+    is embedded without them; facets and items name up to three each, those that raise the score most."""
 
-    facets: dict[str, float] = Field(description="By facet of the profile, most first.")
-    items: dict[str, float] = Field(description="By item of the user's newest events, most first.")
+    popularity: float = Field(description="What the item's recent popularity adds, weighed for this user.")
     again: float = Field(description="What the user's own events with this item add.")
+    boost: float = Field(description="Of the boosts that match, as the log of their factors.")
+    anyone: float = Field(description="What somebody of whom nothing is known would get beside it.")
+    memory: float = Field(description="Carried by the user's memory.")
+    facets: dict[str, float] = Field(description="Carried by facets of the profile, most first.")
+    items: dict[str, float] = Field(description="Carried by items of the user's newest events, most first.")
+    rest: float = Field(description="What the others carry only together, and all that is not named.")
 
 
 class RecommendedItem(BaseModel):
     item_id: str
-    score: float
-    rank: int
-    reason: ReasonAnswer | None = Field(None, description="Only with explain=true, and where the model ranked.")
+    score: float = Field(description="Log odds, up to a constant; under `popular` and `fallback` a count.")
+    rank: int = Field(description="From 1; a session's next page goes on counting.")
+    pinned: bool | None = Field(None, description="true: it stands here because a pin says so.")
+    explored: bool | None = Field(None, description="true: it was drawn, not ranked.")
+    reason: ReasonAnswer | None = Field(None, description="Only with explain, and where the model ranked.")
 
 
 class ModelInfo(BaseModel):
@@ -116,6 +85,95 @@ class RecommendationAnswer(BaseModel):
     )
     degraded: list[str]
     state: ListState
+    cursor: str | None = Field(
+        None, description="Asks for the next items of this session; null, or absent, when there is no next page."
+    )
+    seed: int | None = Field(None, description="Of the exploration; only where there is some.")
+
+
+class BatchList(BaseModel):
+    """One user's list; the fields are those of a single answer."""
+
+    user_id: str
+    items: list[RecommendedItem]
+    strategy: Literal["model", "impersonal", "popular", "fallback"]
+    personalised: bool
+    events_seen: int
+    last_event_at: str | None
+    degraded: list[str]
+
+
+class BatchState(BaseModel):
+    offset: int
+    items_as_of: str | None
+    stale: bool
+
+
+class BatchAnswer(BaseModel):
+    """Lists in the order of the users."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "request_id": "0199aa11-7c0f-7b2e-9c55-6f1de0b6b0a4",
+                    "results": [
+                        {
+                            "user_id": "u-17",
+                            "items": [{"item_id": "shoe-42", "score": 3.25, "rank": 1}],
+                            "strategy": "model",
+                            "personalised": True,
+                            "events_seen": 12,
+                            "last_event_at": "2026-01-31T12:00:00Z",
+                            "degraded": [],
+                        }
+                    ],
+                    "model": {"version": "2026-01-30", "variant": "default"},
+                    "state": {"offset": 4711, "items_as_of": "2026-01-31T12:00:03Z", "stale": False},
+                }
+            ]
+        }
+    )
+
+    request_id: str
+    results: list[BatchList]
+    model: ModelInfo
+    state: BatchState
+    seed: int | None = Field(None, description="Of the exploration; only where there is some.")
+
+
+class RankAnswer(RecommendationAnswer):
+    """The given items in the user's order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "request_id": "0199aa11-7c0f-7b2e-9c55-6f1de0b6b0a4",
+                    "items": [
+                        {"item_id": "boot-7", "score": 3.25, "rank": 1},
+                        {"item_id": "shoe-42", "score": 1.5, "rank": 2},
+                    ],
+                    "model": {"version": "2026-01-30", "variant": "default"},
+                    "strategy": "model",
+                    "personalised": True,
+                    "degraded": [],
+                    "state": {
+                        "events_seen": 12,
+                        "last_event_at": "2026-01-31T12:00:00Z",
+                        "offset": 4711,
+                        "items_as_of": "2026-01-31T12:00:03Z",
+                        "profile_source": None,
+                        "profile_made_at": None,
+                        "stale": False,
+                    },
+                    "left_out": ["shoe-43"],
+                }
+            ]
+        }
+    )
+
+    left_out: list[str] = Field(description="Items that are unknown, hidden, expired or not released.")
 
 
 class UserQuery(BaseModel):

@@ -1,24 +1,34 @@
-"""GET /v1/users/{id}/recommendations: the Top-K of a user at this moment. The hot route: bytes go out as made."""
+"""Lists for one user: GET, the hot route, whose bytes go out as made, and POST, which takes every option."""
 
 from __future__ import annotations
 
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from service.api.bodies import read_model
+from service.api.list_answers import answer_of, batch_of, impression_of, next_cursor, timed
+from service.api.list_queries import PlainQuery, RecommendationQuery
+from service.api.list_requests import asked_of, options_of, served_of, what_ifs
+from service.api.list_schemas import BatchIn, RankIn, RecommendIn
+from service.api.openapi import one_body
 from service.api.patterns import PLAIN
-from service.api.read_schemas import RecommendationAnswer, RecommendationQuery
+from service.api.placements import with_placement
+from service.api.problems import FieldError, Problem
+from service.api.queries import query_parameters, read_query
+from service.api.read_schemas import BatchAnswer, RankAnswer, RecommendationAnswer
 from service.api.services import ApiServices, services_of
-from service.core.times import format_time
-from service.request_path import Recommendation, recommend
+from service.batch_path import recommend_many
+from service.core.cursors import CursorRefused, nothing_served
+from service.core.rules import Rules
 from service.request_path import Request as Asked
+from service.request_path import recommend
 
 router = APIRouter(tags=["recommendations"])
 
-VARIANT = "default"
 UserId = Annotated[
     str, Path(min_length=1, max_length=256, pattern=PLAIN, description="Any id; unknown users get a list, too.")
 ]
@@ -29,48 +39,96 @@ UserId = Annotated[
     summary="What a user should see now",
     response_model=RecommendationAnswer,
     responses={**{status: {} for status in (409, 422, 503)}},
+    openapi_extra=query_parameters(RecommendationQuery),
 )
-async def get_recommendations(
-    request: Request, user_id: UserId, query: Annotated[RecommendationQuery, Query()]
-) -> Response:
+async def get_recommendations(request: Request, user_id: UserId) -> Response:
     """The best items for a user, best first. Server-Timing tells what each stage took."""
     services = services_of(request)
-    asked = Asked(user_id, query.k, query.at, query.exclude_seen, query.min_offset, query.explain)
+    if request.query_params.keys() <= PlainQuery.model_fields.keys():
+        plain = read_query(request, PlainQuery)
+        asked = Asked(user_id, plain.k, plain.at, plain.exclude_seen, plain.min_offset, plain.explain)
+        return await _answer(request, asked, services)
+    query = read_query(request, RecommendationQuery)
+    options = with_placement(options_of(query), query.placement, services.placements)
+    served = served_of(query.cursor, user_id, services)
+    asked = asked_of(user_id, options, query.at, query.min_offset, served, (), query.explain)
+    return await _answer(request, asked, services)
+
+
+@router.post(
+    "/v1/recommendations",
+    summary="What a user or guest should see now, under rules",
+    response_model=RecommendationAnswer,
+    responses={**{status: {} for status in (409, 413, 415, 422, 503)}},
+    openapi_extra=one_body(RecommendIn),
+)
+async def post_recommendations(request: Request) -> Response:
+    """The same with filters, pins, boosts, caps, diversity, exploration and what-if events. Nothing is stored."""
+    services = services_of(request)
+    body = await read_model(request, services.settings.max_body, RecommendIn)
+    options = with_placement(body, body.placement, services.placements)
+    served = served_of(body.cursor, body.user_id or "", services)
+    events = what_ifs(body.events, body.at, services)
+    asked = asked_of(body.user_id, options, body.at, body.min_offset, served, events, body.explain)
+    return await _answer(request, asked, services)
+
+
+@router.post(
+    "/v1/rank",
+    summary="Given items in a user's order",
+    response_model=RankAnswer,
+    responses={**{status: {} for status in (409, 413, 415, 422, 503)}},
+    openapi_extra=one_body(RankIn),
+)
+async def post_rank(request: Request) -> Response:
+    """The given items, best first for this user or guest; `left_out` names those that no list may hold now."""
+    services = services_of(request)
+    body = await read_model(request, services.settings.max_body, RankIn)
+    rules = Rules(include_ids=tuple(body.item_ids))
+    events = what_ifs(body.events, body.at, services)
+    asked = Asked(
+        body.user_id, len(body.item_ids), body.at, False, body.min_offset, body.explain,
+        disliked=True, rules=rules, events=events,
+    )  # fmt: skip
     found = await recommend(asked, services.serving)
+    ranked = set(found.item_ids)
+    left_out = [item_id for item_id in dict.fromkeys(body.item_ids) if item_id not in ranked]
+    answer = answer_of(found, services, request.state.request_id, 1) | {"left_out": left_out}
+    return timed(found, to_json(answer))
+
+
+@router.post(
+    "/v1/recommendations/batch",
+    summary="Lists of up to 1,000 users",
+    response_model=BatchAnswer,
+    responses={**{status: {} for status in (409, 413, 415, 422, 503)}},
+    openapi_extra=one_body(BatchIn),
+)
+async def post_batch(request: Request) -> Response:
+    """The lists that each of the users would get, made together: for mails, caches, exports."""
+    services = services_of(request)
+    body = await read_model(request, services.settings.max_body, BatchIn)
+    options = with_placement(body, body.placement, services.placements)
+    asked = asked_of(None, options, body.at, body.min_offset, nothing_served(), ())
+    found = await recommend_many(body.user_ids, asked, services.serving)
+    batch = batch_of(body.user_ids, found, services, request.state.request_id)
+    if options.exploration and asked.rules is not None:
+        batch["seed"] = asked.rules.seed
+    return timed(found[0], to_json(batch))
+
+
+async def _answer(request: Request, asked: Asked, services: ApiServices) -> Response:
+    try:
+        found = await recommend(asked, services.serving)
+    except CursorRefused as exc:
+        raise Problem(422, f"cursor: {exc}", [FieldError(field="cursor", message=str(exc))]) from exc
     started = time.perf_counter()
-    body = _body(found, services, request.state.request_id)
+    answer = answer_of(found, services, request.state.request_id, len(asked.served) + 1)
+    if asked.rules is not None:
+        answer["cursor"] = next_cursor(found, asked, services)
+        if asked.rules.exploration:
+            answer["seed"] = asked.rules.seed
+    body = to_json(answer)
     found.stages["serialise"] = time.perf_counter() - started
-    timing = ", ".join(f"{stage};dur={1000 * seconds:.3f}" for stage, seconds in found.stages.items())
-    return Response(body, headers={"server-timing": timing}, media_type="application/json")
-
-
-def _body(found: Recommendation, services: ApiServices, request_id: str) -> bytes:
-    ranked = zip(found.item_ids, found.scores, range(1, len(found.item_ids) + 1), strict=True)
-    items: list[dict[str, object]] = [
-        {"item_id": item_id, "score": score, "rank": rank} for item_id, score, rank in ranked
-    ]
-    for item, reason in zip(items, found.reasons, strict=False):  # none, or one for each
-        item["reason"] = reason
-    return to_json(
-        {
-            "request_id": request_id,
-            "items": items,
-            "model": {"version": services.version, "variant": VARIANT},
-            "strategy": found.strategy,
-            "personalised": found.personalised,
-            "degraded": found.degraded,
-            "state": {
-                "events_seen": found.events_seen,
-                "last_event_at": _shown(found.last_event_at),
-                "offset": found.offset,
-                "items_as_of": _shown(found.items_as_of),
-                "profile_source": found.profile.maker.source if found.profile else None,
-                "profile_made_at": _shown(found.profile.made_at) if found.profile else None,
-                "stale": found.stale,
-            },
-        }
-    )
-
-
-def _shown(seconds: int | None) -> str | None:
-    return None if seconds is None else format_time(seconds)
+    services.attribution.note(impression_of(found, services, request.state.request_id, len(asked.served) + 1))
+    return timed(found, body)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from service.api.patterns import EVENT_TYPE, PLAIN
 from service.api.problems import FieldError
@@ -29,11 +29,12 @@ def _bounded(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
     return [part for text in value for part in text.split(",") if part] if isinstance(value, list) else value
 
 
 Id = Annotated[str, Field(min_length=1, max_length=256, pattern=PLAIN)]
+Tag = Annotated[str, Field(min_length=1, max_length=64, pattern=PLAIN)]
 Label = Annotated[str, Field(max_length=128, pattern=PLAIN)]
 Timestamp = Annotated[int, BeforeValidator(parse_time), TIME]
 Properties = Annotated[dict[str, Any], AfterValidator(_bounded)]
@@ -83,7 +84,9 @@ class EventIn(_In):
     )
     value: Annotated[float, Field(ge=-1e12, le=1e12)] = Field(0.0, description="Price, rating, seconds watched, ...")
     session_id: Label | None = None
-    request_id: Label | None = Field(None, description="Of the recommendation that led here.")
+    request_id: Label | None = Field(
+        None, description="Of the list that led here: the event counts for it (`GET /v1/requests/{id}`)."
+    )
     properties: Properties | None = Field(None, description=f"Free JSON, {MAX_JSON} bytes at most; kept in the log.")
 
 
@@ -115,7 +118,9 @@ class ItemFields(_In):
                     "brand": "Kestrel",
                     "text": "Light, for wet rock.",
                     "price": 89.9,
+                    "tags": ["vegan", "new"],
                     "attributes": {"colour": "green", "sizes": [41, 42]},
+                    "available_until": "2027-01-31T12:00:00Z",
                 }
             ]
         },
@@ -126,9 +131,24 @@ class ItemFields(_In):
     brand: Annotated[str, Field(max_length=200)] | None = None
     text: Annotated[str, Field(max_length=10_000)] | None = None
     price: Annotated[float, Field(ge=0, le=1e12)] | None = None
-    attributes: Properties | None = Field(None, description=f"Free JSON, {MAX_JSON} bytes at most.")
+    tags: Annotated[list[Tag], Field(max_length=32)] | None = None
+    attributes: Properties | None = Field(
+        None,
+        description=f"Free JSON, {MAX_JSON} bytes at most. Lists filter by its texts, numbers, truth values, and by "
+        "lists of such.",
+    )
+    hidden: bool | None = Field(None, description="true: in no list, from the next one on.")
     available_from: Timestamp | None = Field(
         None, description="Recommended from then on. Omitted: from now on. null: from its first event on."
+    )
+    available_until: Timestamp | None = Field(None, description="In no list from then on.")
+
+
+class ItemPatch(ItemFields):
+    """Fields to change: null takes one away, inside `attributes`, too; what is not named stays (RFC 7396)."""
+
+    model_config = ConfigDict(
+        title="ItemPatch", json_schema_extra={"examples": [{"price": 79.9, "attributes": {"colour": None}}]}
     )
 
 
@@ -169,12 +189,15 @@ class ItemDocument(BaseModel):
     brand: str | None = None
     text: str | None = None
     price: float | None = None
+    tags: list[str] | None = None
     attributes: dict[str, Any] | None = None
+    hidden: bool | None = None
     available_from: str | None = None
+    available_until: str | None = None
 
 
 class ItemsAnswer(BaseModel):
-    """The items asked for, in that order, and the ids that the catalogue was never told of."""
+    """The items asked for, in that order, and the ids that the catalogue does not have; or a page of all items."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -183,15 +206,24 @@ class ItemsAnswer(BaseModel):
     )
 
     items: list[ItemDocument]
-    missing: list[str]
+    missing: list[str] | None = None
+    cursor: str | None = Field(None, description="Of a page: asks for the next one; null after the last.")
 
 
 class ItemsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    ids: Annotated[list[Id], BeforeValidator(_listed), Field(min_length=1, max_length=1_000)] = Field(
-        description="Item ids, comma-separated or repeated."
+    ids: Annotated[list[Id], BeforeValidator(listed), Field(max_length=1_000)] | None = Field(
+        None, description="Item ids, comma-separated or repeated. Without any: a page of all items."
     )
+    limit: int = Field(100, ge=1, le=1_000, description="Items looked at for a page.")
+    cursor: Id | None = Field(None, description="Of the page before.")
+
+    @model_validator(mode="after")
+    def _ids_or_page(self) -> Self:
+        if self.ids is not None and (not self.ids or self.model_fields_set > {"ids"}):
+            raise ValueError("ids must name items, and go without limit and cursor")
+        return self
 
 
 class WaitQuery(BaseModel):

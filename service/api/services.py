@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from fastapi import Request
 
 from model.process.temporal_model import TemporalModel
 from service.api.counts import Counts
+from service.api.placements import Placements
+from service.attribution import Attribution
 from service.ports import EventLog, EventSource, StateReader, TextEmbedder
 from service.profile_ports import ProfileBook
 from service.replica import Replica
@@ -34,13 +38,25 @@ class ApiServices:
     history: Callable[[], AbstractContextManager[EventSource]]
     """The log with its archive behind it, for one reader who goes through all of it."""
     close: Callable[[], Awaitable[None]]
+    attribution: Attribution = field(default_factory=lambda: Attribution(None))
+    placements: Placements = field(default_factory=dict)
+    """Named configurations of lists."""
     counts: Counts = field(default_factory=Counts)
     embedding: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while texts are embedded: one thread at a time."""
+    patching: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while an item is read, changed and appended: one PATCH after the other."""
     exports: int = 0
     """Under way now."""
     draining: bool = False
     """Set on the way down: /readyz says no, so that no new callers come."""
+
+    @cached_property
+    def cursor_key(self) -> bytes:
+        """Signs cursors; the same in all replicas of a deployment."""
+        key = self.settings.api_key
+        secret = self.settings.prefix if key is None else key.get_secret_value()
+        return hashlib.sha256(b"cursors of " + secret.encode()).digest()
 
     @property
     def reader(self) -> StateReader:

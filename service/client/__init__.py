@@ -100,6 +100,20 @@ class Client:
         """Top-K of a user. at: unix seconds or RFC 3339; min_offset: of events that must be in (see `state.stale`)."""
         return self._do(calls.recommendations(user_id, k, at, exclude_seen, min_offset))
 
+    def recommend(self, asked: Mapping[str, Any]) -> Recommendations:
+        """The same with every option that `POST /v1/recommendations` takes: filter, pins, events, cursor, ..."""
+        return self._do(calls.recommend(asked))
+
+    def get_request(self, request_id: str) -> Json:
+        """What was shown for a request, and what came of it. Raises NotFound."""
+        return self._do(calls.get_request(request_id))
+
+    def patch_item(self, item_id: str, changes: Mapping[str, Any]) -> Json:
+        return self._do(calls.patch_item(item_id, changes))
+
+    def delete_item(self, item_id: str) -> Json:
+        return self._do(calls.delete_item(item_id))
+
     def put_item(self, item_id: str, item: Mapping[str, Any]) -> Json:
         return self._do(calls.put_item(item_id, item))
 
@@ -218,6 +232,20 @@ class AsyncClient:
     ) -> Recommendations:
         """Top-K of a user. at: unix seconds or RFC 3339; min_offset: of events that must be in (see `state.stale`)."""
         return await self._do(calls.recommendations(user_id, k, at, exclude_seen, min_offset))
+
+    async def recommend(self, asked: Mapping[str, Any]) -> Recommendations:
+        """The same with every option that `POST /v1/recommendations` takes: filter, pins, events, cursor, ..."""
+        return await self._do(calls.recommend(asked))
+
+    async def get_request(self, request_id: str) -> Json:
+        """What was shown for a request, and what came of it. Raises NotFound."""
+        return await self._do(calls.get_request(request_id))
+
+    async def patch_item(self, item_id: str, changes: Mapping[str, Any]) -> Json:
+        return await self._do(calls.patch_item(item_id, changes))
+
+    async def delete_item(self, item_id: str) -> Json:
+        return await self._do(calls.delete_item(item_id))
 
     async def put_item(self, item_id: str, item: Mapping[str, Any]) -> Json:
         return await self._do(calls.put_item(item_id, item))

@@ -52,6 +52,8 @@ class Recommendations(Answer):
     model: Model
     strategy: str
     state: ListState
+    cursor: str | None = None
+    """Asks for the next page; None where there is none, or none was asked for."""
 
 
 class Status(Answer):

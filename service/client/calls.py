@@ -116,9 +116,27 @@ def recommendations(
     return Call("GET", f"/v1/users/{_id(user_id)}/recommendations", _reads(Recommendations), params)
 
 
+def recommend(asked: Mapping[str, Any]) -> Call[Recommendations]:
+    content = json.dumps(dict(asked), ensure_ascii=False).encode()
+    return Call("POST", "/v1/recommendations", _reads(Recommendations), **_body(content, "application/json"))
+
+
+def get_request(request_id: str) -> Call[Json]:
+    return Call("GET", f"/v1/requests/{_id(request_id)}", _document)
+
+
 def put_item(item_id: str, item: Mapping[str, Any]) -> Call[Json]:
     content = json.dumps(dict(item), ensure_ascii=False).encode()
     return Call("PUT", f"/v1/items/{_id(item_id)}", _document, **_body(content, "application/json"))
+
+
+def patch_item(item_id: str, changes: Mapping[str, Any]) -> Call[Json]:
+    content = json.dumps(dict(changes), ensure_ascii=False).encode()
+    return Call("PATCH", f"/v1/items/{_id(item_id)}", _document, **_body(content, "application/json"))
+
+
+def delete_item(item_id: str) -> Call[Json]:
+    return Call("DELETE", f"/v1/items/{_id(item_id)}", _document)
 
 
 def get_item(item_id: str) -> Call[Json]:

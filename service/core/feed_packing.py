@@ -10,8 +10,8 @@ import numpy as np
 from service.core.log_records import UnreadableRecord
 from service.core.types import FeedEntry, Position
 
-_FEED = struct.Struct("<BqqqIIII")
-_VERSION = 1
+_FEED = struct.Struct("<BqqqIIIII")
+_VERSION = 2
 
 
 def pack_feed(entry: FeedEntry) -> bytes:
@@ -27,16 +27,19 @@ def pack_feed(entry: FeedEntry) -> bytes:
         len(names),
         len(entry.counter_index),
         len(entry.vector_index),
+        len(entry.documents),
     )
-    arrays = (entry.counter_index, entry.counters, entry.vector_index, entry.vectors)
-    return b"".join((head, names, *(np.ascontiguousarray(a).tobytes() for a in arrays)))
+    described = np.array([(index, len(document)) for index, document in entry.documents.items()], np.uint32)
+    arrays = (entry.counter_index, entry.counters, entry.vector_index, entry.vectors, described)
+    return b"".join((head, names, *(np.ascontiguousarray(a).tobytes() for a in arrays), *entry.documents.values()))
 
 
 def unpack_feed(data: bytes, counters: np.dtype[np.void], dim: int) -> FeedEntry:
     """counters: dtype of the counter records; dim: d."""
-    version, offset, log_time, tick, item_count, names, moved, shown = _FEED.unpack_from(data)
+    version = data[0]
     if version != _VERSION:
         raise UnreadableRecord(f"feed entry version {version}, this release reads {_VERSION}")
+    _, offset, log_time, tick, item_count, names, moved, shown, described = _FEED.unpack_from(data)
     at = _FEED.size + names
     ids = tuple(json.loads(data[_FEED.size : at])) if names else ()
     counter_index = np.frombuffer(data, np.uint32, moved, at)
@@ -45,5 +48,13 @@ def unpack_feed(data: bytes, counters: np.dtype[np.void], dim: int) -> FeedEntry
     at += counter_rows.nbytes
     vector_index = np.frombuffer(data, np.uint32, shown, at)
     vectors = np.frombuffer(data, np.float32, shown * dim, at + vector_index.nbytes).reshape(shown, dim)
+    documents = _documents(data, at + vector_index.nbytes + vectors.nbytes, described)
     position = Position(offset, log_time, tick, item_count)
-    return FeedEntry(position, ids, counter_index, counter_rows, vector_index, vectors)
+    return FeedEntry(position, ids, counter_index, counter_rows, vector_index, vectors, documents)
+
+
+def _documents(data: bytes, at: int, count: int) -> dict[int, bytes]:
+    heads = np.frombuffer(data, np.uint32, 2 * count, at).reshape(count, 2)
+    ends = at + heads.nbytes + np.cumsum(heads[:, 1], dtype=np.int64)
+    spans = zip(heads.tolist(), ends.tolist(), strict=True)
+    return {index: data[end - length : end] for (index, length), end in spans}

@@ -14,6 +14,7 @@ from pydantic_core import from_json, to_json
 
 from model.process.records import Float
 from model.spec import FACETS
+from service.core.log_records import UnreadableRecord
 
 Facets = Mapping[str, tuple[str, ...]]
 """Phrases by facet; of what a person changed only the facets they changed, () for a blocked one."""
@@ -128,12 +129,16 @@ def pack_edits(edits: Facets) -> bytes:
 
 
 def unpack_stored(profile: bytes | None, edits: bytes | None) -> StoredProfile:
-    """What two packed halves hold. A profile of another release is none: it will be made anew."""
+    """What two packed halves hold. A profile of another release is none: it will be made anew. Raises
+    UnreadableRecord."""
     readable = profile is not None and profile[:1] == bytes([_VERSION])
-    return StoredProfile(
-        unpack_profile(profile) if profile is not None and readable else None,
-        _phrases(from_json(edits)) if edits else {},
-    )
+    try:
+        return StoredProfile(
+            unpack_profile(profile) if profile is not None and readable else None,
+            _phrases(from_json(edits)) if edits else {},
+        )
+    except (ValueError, KeyError, TypeError) as exc:
+        raise UnreadableRecord(f"the profile of a user cannot be read: {type(exc).__name__}: {exc}") from exc
 
 
 def _phrases(facets: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:

@@ -154,7 +154,8 @@ class FeedEntry:
     """What a commit changed for every replica's item index. Parallel arrays; indexes are catalogue indexes.
 
     new_items: ids of items whose indexes follow the ones known so far; counters: (k,) `COUNTERS` records;
-    vectors: (j, d) visible vectors.
+    vectors: (j, d) visible vectors; documents: what lists filter by (`attributes.searchable`) by catalogue index, of
+    the items whose document changed.
     """
 
     position: Position
@@ -163,6 +164,7 @@ class FeedEntry:
     counters: Records
     vector_index: NDArray[np.uint32]
     vectors: Float
+    documents: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from model.process.apply import apply, visible_items
 from model.process.batch import Events, Items
 from model.process.records import NEVER, Float, Int, Records, counters_of, layout
 from model.process.temporal_model import TemporalModel
+from service.core.attributes import searchable
 from service.core.blobs import pack_items, pack_text, pack_users
 from service.core.learned_items import LearnedItems
 from service.core.log_records import EVENT, ITEM, NOTHING, Columns, LogRecords
@@ -205,7 +206,13 @@ class Writer:
         position = replace(position, item_count=len(self._items))
         ended, vectors = self._ended(index, rows, position.tick, shown)
         feed = FeedEntry(
-            position, new, index.astype(np.uint32), counters_of(rows, self._spec), ended.astype(np.uint32), vectors
+            position,
+            new,
+            index.astype(np.uint32),
+            counters_of(rows, self._spec),
+            ended.astype(np.uint32),
+            vectors,
+            {self._items.index[name.encode()]: searchable(document) for name, document in (documents or {}).items()},
         )
         closing = position.tick > self.position.tick
         opened = set(index[rows["key"] >= max(position.tick, NEVER + 1)].tolist())

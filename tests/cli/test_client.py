@@ -76,6 +76,21 @@ def test_what_is_posted_comes_back(client: Client) -> None:
     assert client.version()["name"] == "peregrine"
 
 
+def test_rules_patches_and_deletions_travel(client: Client) -> None:
+    item, guest = f"{uuid4().hex} / ö?", uuid4().hex
+    client.put_item(item, {"category": guest})
+    asked = {"filter": {"category": guest}, "k": 1, "events": [{"item_id": item}]}
+    first = client.recommend(asked)
+    assert [entry.item_id for entry in first.items] == [item]
+    assert first.cursor is not None
+    assert client.recommend({**asked, "cursor": first.cursor}).items == []
+    assert client.patch_item(item, {"hidden": True})["applied"]
+    assert client.recommend(asked).items == []
+    assert client.delete_item(item)["applied"]
+    with pytest.raises(NotFound):
+        client.get_item(item)
+
+
 def test_a_person_can_be_switched_off_exported_and_erased(client: Client) -> None:
     user = f"{uuid4().hex} / ö?"
     client.post_events([{"user_id": user, "item_id": "i", "timestamp": 5_000}], wait=True)

@@ -14,17 +14,15 @@ import redis
 
 from model.spec import ModelSpec
 from service.adapters.in_memory import (
-    InMemoryActiveState,
     InMemoryEventLog,
     InMemoryEventSource,
     InMemoryGenerations,
-    InMemoryItemFeed,
     InMemoryLog,
     InMemoryState,
-    InMemoryStateReader,
 )
 from service.adapters.in_memory_archive import InMemoryLogKeeper
 from service.adapters.in_memory_erasures import InMemoryErasures
+from service.adapters.in_memory_reading import InMemoryActiveState, InMemoryItemFeed, InMemoryStateReader
 from service.adapters.redis_clients import Server
 from service.adapters.redis_erasures import RedisErasures
 from service.adapters.redis_feed import RedisItemFeed

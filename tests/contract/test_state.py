@@ -61,6 +61,17 @@ async def test_everything_in_a_commit_is_read_back(new_state: NewState) -> None:
     )
 
 
+async def test_many_users_are_read_in_order_known_or_not(new_state: NewState) -> None:
+    state = new_state()
+    epoch = state.store.acquire("w", LEASE_MS)
+    state.store.commit(commit_of(epoch, 0, 3, users={f"u{n}".encode(): f"blob-{n}".encode() for n in range(1_500)}))
+    asked = [f"u{n}" for n in range(1_499, -1, -1)] + ["nobody", "u0", "u0"]
+    reads = await state.reader.users(asked)
+    blobs: list[bytes | None] = [f"blob-{n}".encode() for n in range(1_499, -1, -1)]
+    assert reads == [UserRead(blob, 3) for blob in [*blobs, None, b"blob-0", b"blob-0"]]
+    assert await state.reader.users([]) == []
+
+
 @pytest.mark.parametrize("extreme", [NEVER, -NEVER, NEVER + 1, 2**53 + 1, -1, 0])
 async def test_times_survive_to_the_last_digit(new_state: NewState, extreme: int) -> None:
     state = new_state()

@@ -26,11 +26,11 @@ from service.adapters.exact_index import ExactIndex
 from service.adapters.in_memory import (
     InMemoryEventSource,
     InMemoryGenerations,
-    InMemoryItemFeed,
     InMemoryLog,
     InMemoryState,
     InMemoryStateStore,
 )
+from service.adapters.in_memory_reading import InMemoryItemFeed
 from service.core.blobs import unpack_items
 from service.core.types import Append, Commit, Event, ItemChange
 from service.errors import StoreUnavailable, WriterConflict

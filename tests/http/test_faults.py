@@ -35,7 +35,7 @@ def test_the_service_starts_without_stores_and_recovers_when_they_come(tmp_path:
         assert_problem(service.http.get("/v1/users/ann"), 503)
         assert_problem(service.http.put("/v1/items/a", json={}), 503)
         lost = service.recommend("ann")
-        assert (lost["items"], lost["strategy"], lost["degraded"]) == ([], "fallback", ["state"])
+        assert (lost["items"], lost["strategy"], lost["degraded"]) == ([], "fallback", ["items"])
         with EmbeddedValkey(tmp_path):
             service.until_ready()
             service.applied(event("ann", "a"))

@@ -10,12 +10,14 @@ import pytest
 
 from service.adapters.exact_index import ExactIndex
 from service.adapters.in_memory import InMemoryEventSource, InMemoryLog, InMemoryState
+from service.core.attributes import Attributes
 from service.core.blobs import unpack_items
 from service.core.learned_items import LearnedItems
 from service.core.types import Event, ItemChange, Position
 from service.event_path import Writer, accept, accept_items
 from service.replica import Replica
 from service.request_path import Recommendation, Request, Serving, recommend
+from tests.paths.descriptions import described, what_matches
 from tests.paths.world import BUNDLE, World, until_ready
 
 
@@ -24,8 +26,12 @@ def assert_equal_to_the_state(world: World, replica: Replica, state: InMemorySta
     state = state or world.state
     fresh = ExactIndex(world.model)
     blobs = [state.items[i] for i in range(len(state.ids))]
-    fresh.load(state.ids, unpack_items(blobs, world.model.spec), state.position)
+    attributes = Attributes()
+    attributes.put_all(0, [state.documents.get(item_id) for item_id in state.ids])
+    fresh.load(state.ids, unpack_items(blobs, world.model.spec), state.position, attributes)
     fresh.advance(replica.index.position.log_time)
+    assert what_matches(replica.index) == what_matches(fresh)
+    np.testing.assert_array_equal(replica.index.available, fresh.available)
     assert list(replica.index.ids) == state.ids
     np.testing.assert_array_equal(replica.index.vectors, fresh.vectors)
     np.testing.assert_array_equal(replica.index.counters, fresh.counters)
@@ -165,7 +171,7 @@ class Next:
         self.writer = Writer(self.store, world.model, LearnedItems(ITEMS, vectors), self.epoch)
         self.writer.resume()
         self._log = InMemoryLog()
-        self._log.append(accept_items([ItemChange(item, b"{}") for item in reversed(ITEMS)]))
+        self._log.append(accept_items([described(item, n) for n, item in enumerate(reversed(ITEMS))]))
         self.post(PURCHASES)
 
     def post(self, rows: list[tuple[str, str, int]]) -> None:

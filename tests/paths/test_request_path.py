@@ -216,7 +216,7 @@ def test_state_of_another_bundle_is_not_read() -> None:
         return await recommend(Request("ann"), serving)
 
     found = during(world, ask_soon, bundle="other")
-    assert (found.strategy, found.degraded, found.item_ids) == ("fallback", ("state",), [])
+    assert (found.strategy, found.degraded, found.item_ids) == ("fallback", ("items",), [])
 
 
 class BrokenModel(ToyModel):

@@ -12,13 +12,8 @@ import numpy as np
 from model.process.temporal_model import TemporalModel
 from model.spec import ModelSpec
 from service.adapters.exact_index import ExactIndex
-from service.adapters.in_memory import (
-    InMemoryActiveState,
-    InMemoryEventSource,
-    InMemoryGenerations,
-    InMemoryLog,
-    InMemoryState,
-)
+from service.adapters.in_memory import InMemoryEventSource, InMemoryGenerations, InMemoryLog, InMemoryState
+from service.adapters.in_memory_reading import InMemoryActiveState
 from service.core.blobs import unpack_items, unpack_users
 from service.core.learned_items import LearnedItems
 from service.core.types import Erase, Event, ItemChange, Position, Switch
@@ -132,6 +127,10 @@ class SwitchedReader:
             await asyncio.sleep(self._switch.delay)
         self._check()
         return await self._reader.user(user_id)
+
+    async def users(self, user_ids: Sequence[str]) -> list[UserRead]:
+        self._check()
+        return await self._reader.users(user_ids)
 
     async def position(self) -> Position:
         self._check()

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic_core import to_json
 
 from service.adapters.extractive_profiler import ExtractiveProfiler
-from service.adapters.in_memory import InMemoryActiveState
 from service.adapters.in_memory_profiles import InMemoryProfiles
+from service.adapters.in_memory_reading import InMemoryActiveState
 from service.core.profiles import StoredProfile
 from service.core.types import ItemChange
 from service.profile_path import Breaker, Feeder, Limits, Refreshing, Rules, Working

@@ -1,0 +1,91 @@
+"""What is asked and answered about lists that are nobody's own."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.api.list_queries import FilterQuery
+from service.api.list_schemas import MAX_LIST
+
+
+class ShelfQuery(FilterQuery):
+    k: int = Field(20, ge=1, le=MAX_LIST, description="Items at most.")
+
+
+class TrendingQuery(ShelfQuery):
+    by: Literal["counts", "velocity"] = Field(
+        "counts", description="counts: the rise of events. velocity: how fast the item's memory moves."
+    )
+
+
+class SimilarItem(BaseModel):
+    item_id: str
+    rank: int
+    score: float = Field(description="Cosine of the two items' vectors.")
+
+
+class SimilarAnswer(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"item_id": "shoe-42", "items": [{"item_id": "boot-7", "rank": 1, "score": 0.93}]}]
+        }
+    )
+
+    item_id: str
+    items: list[SimilarItem]
+
+
+class TrendingItem(BaseModel):
+    item_id: str
+    rank: int
+    rise: float = Field(description="Rate of events of the last day or so over that of the last month; 1 is as usual.")
+    velocity: float = Field(description="Distance a day that its vector moves, since this process loaded the items.")
+    count: float = Field(description="Events, with a half-life of 7 days.")
+
+
+class TrendingAnswer(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "by": "counts",
+                    "items": [{"item_id": "shoe-42", "rank": 1, "rise": 6.5, "velocity": 0.8, "count": 41.0}],
+                }
+            ]
+        }
+    )
+
+    by: Literal["counts", "velocity"]
+    items: list[TrendingItem]
+
+
+class PopularItem(BaseModel):
+    item_id: str
+    rank: int
+    count: float = Field(description="Events, with a half-life of 7 days.")
+
+
+class PopularAnswer(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [{"item_id": "shoe-42", "rank": 1, "count": 41.0}]}]}
+    )
+
+    items: list[PopularItem]
+
+
+class LatestItem(BaseModel):
+    item_id: str
+    rank: int
+    since: str | None = Field(description="Release or first event, whichever came first.")
+
+
+class LatestAnswer(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"items": [{"item_id": "shoe-42", "rank": 1, "since": "2026-01-31T12:00:00Z"}]}]
+        }
+    )
+
+    items: list[LatestItem]

@@ -1,0 +1,98 @@
+"""Lists of many users at once: their records in one read, their scores in one matrix pass, block by block.
+
+Between two blocks other requests come first. A list is what `recommend` gives for its user, but for floats that one row
+and many round otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import structlog
+
+from model.process.records import Float, Int
+from service.core.attributes import Mask
+from service.core.rules import Rules
+from service.lists.reading import Known, read_users
+from service.lists.scoring import moment, score
+from service.lists.selection import choose, prepare
+from service.ports import ItemIndex
+from service.request_path import (
+    MIN_OFFSET_WAIT,
+    Case,
+    Recommendation,
+    Request,
+    Serving,
+    Watch,
+    answer,
+    dead_stage,
+    left_out,
+    popular,
+)
+
+log = structlog.get_logger("peregrine.batch_path")
+
+BLOCK = 2_000_000
+"""Scores computed before other requests get their turn."""
+_NOBODY: Int = np.empty(0, dtype=np.int64)
+
+
+async def recommend_many(user_ids: Sequence[str], asked: Request, serving: Serving) -> list[Recommendation]:
+    """The lists of `user_ids`, each asked for as in `asked`, whose own user, session and events do not count.
+
+    Raises MomentPassed if `asked.at` lies before the last event of one of them.
+    """
+    watch = Watch()
+    if asked.min_offset:
+        await serving.replica.wait_for(asked.min_offset, MIN_OFFSET_WAIT)
+        watch.lap("wait")
+    view = serving.replica.view
+    known = None if view.reader is None else await read_users(user_ids, view.reader, serving.model)
+    watch.lap("state")
+    case = Case(asked, known, view.index, serving.model, watch)
+    if known is None:
+        return [popular(case, "fallback", dead_stage(view))] * len(user_ids)
+    now = serving.replica.now()
+    at = np.concatenate([moment(asked.at, known.one(place), now) for place in range(len(known))])
+    answers: list[Recommendation] = []
+    size = max(1, BLOCK // max(1, len(view.index.ids)))
+    for start in range(0, len(known), size):
+        block = known.some(start, start + size)
+        answers += _ranked(case, block, at[start : start + size]) if serving.has_bundle else _popular(case, block)
+        await asyncio.sleep(0)
+    watch.lap("search")
+    return answers
+
+
+def _popular(case: Case, known: Known) -> list[Recommendation]:
+    return [popular(replace(case, known=known.one(place)), "popular") for place in range(len(known))]
+
+
+def _ranked(case: Case, known: Known, at: Int) -> list[Recommendation]:
+    index = case.index
+    scored = score(known, at, index, case.model)
+    scores = index.score_many(scored.queries, scored.additions)
+    prepared = prepare(case.request.rules or Rules(), index)
+    answers = []
+    for place, query in enumerate(scored.queries):
+        user = known.one(place)
+        own = replace(case, known=user)
+        if not np.isfinite(query).all():
+            log.error("embedding_is_not_finite", offset=own.offset)
+            answers.append(popular(own, "fallback", "embed"))
+            continue
+        search = partial(_search, index, scores[place])
+        chosen = choose(prepared, own.request.k, left_out(own, int(at[place])), _NOBODY, search)
+        answers.append(answer(own, "impersonal" if user.is_off else "model", chosen))
+    return answers
+
+
+def _search(
+    index: ItemIndex, scores: Float, k: int, exclude: Int, allowed: Mask | None, bonus: Float | None
+) -> tuple[Int, Float]:
+    """Among scores (N,) that are there already."""
+    return index.best(scores if bonus is None else scores + bonus, k, exclude, allowed)

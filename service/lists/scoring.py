@@ -1,0 +1,66 @@
+"""The score of a user's items: user inputs -> temporal embedding -> query against the item index and pair additions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.process.read import pair_scores, user_inputs
+from model.process.records import Float, Int
+from model.process.score import widen_users
+from model.process.temporal_model import TemporalModel
+from service.core.attributes import Mask
+from service.core.times import format_time
+from service.errors import MomentPassed
+from service.lists.history import turn_away
+from service.lists.reading import Known
+from service.ports import ItemIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """queries: (B, d + P) against the item index; additions: what the users' own pairs add: (user, index, score)."""
+
+    queries: Float
+    additions: tuple[Int, Int, Float]
+
+    @property
+    def is_finite(self) -> bool:
+        return bool(np.isfinite(self.queries).all())
+
+
+def moment(asked: int | None, known: Known, now: int | None) -> Int:
+    """(1,) the moment [s] to score the first user at: the one asked for, or now. Raises MomentPassed."""
+    last = int(known.users.rows["last"][0])
+    if asked is not None and asked < last:
+        raise MomentPassed(
+            f"at={format_time(asked)} lies before the user's last event at {format_time(last)}, and memory has moved "
+            "past it"
+        )
+    at = asked if asked is not None else max(now or 0, last)
+    return np.array([at], dtype=np.int64)
+
+
+def score(known: Known, at: Int, index: ItemIndex, model: TemporalModel) -> Scored:
+    """at: (B,) the moment [s] of each user."""
+    inputs = user_inputs(known.users, at, index.vectors, index.counters, model.spec, known.facets)
+    embedded = model.embed_users(inputs)
+    h = turn_away(embedded.h, known.users, index, model.spec)
+    return Scored(widen_users(h, embedded.w_pop), pair_scores(inputs, embedded, model))
+
+
+def search(
+    index: ItemIndex, scored: Scored, k: int, exclude: Int, allowed: Mask | None, bonus: Float | None
+) -> tuple[Int, Float]:
+    """The first user's Top-K."""
+    _, item, addition = scored.additions
+    return index.top_k(scored.queries[0], k, (item, addition), exclude, allowed, bonus)
+
+
+def search_popular(
+    index: ItemIndex, k: int, exclude: Int, allowed: Mask | None, bonus: Float | None
+) -> tuple[Int, Float]:
+    """By counts; a boost's factor multiplies them."""
+    counts = index.popularity()
+    return index.best(counts if bonus is None else counts * np.exp(bonus), k, exclude, allowed)
