@@ -51,9 +51,17 @@ BESIDE = (
 
 
 def compare(
-    source: str, names: str, ablations: bool, seeds: int, out: Path, budget: float | None, every: int | None
+    source: str,
+    names: str,
+    ablations: bool,
+    seeds: int,
+    out: Path,
+    budget: float | None,
+    every: int | None,
+    profiles: Path | None = None,
 ) -> dict[str, Any]:
-    """Runs what is not there yet and writes the report. budget: minutes of search on validation, a model and seed.
+    """Runs what is not there yet and writes the report. budget: minutes of search on validation, a model and seed;
+    profiles: a file of them, for the models that read profiles.
 
     Returns {"out", "models", "failed": {run: error}}. Raises DataError, UnknownModelError or FolderTakenError, which
     say what to do; a model that fails is told, the others go on.
@@ -74,7 +82,7 @@ def compare(
             folder = out / "runs" / candidate.name
             if (seed and candidate.deterministic) or Run(folder, candidate.name, seed).result() is not None:
                 continue
-            stage = Stage(dataset, source, folder, None if budget is None else 60 * budget, console)
+            stage = Stage(dataset, source, folder, None if budget is None else 60 * budget, console, profiles)
             if error := _attempt(candidate, stage, seed, every):
                 failed[f"{candidate.name}, seed {seed}"] = error
             report.write_figures()
