@@ -177,23 +177,16 @@ def build_profiler(
     """The same for the profiler. embedder: in place of the one that the settings name."""
     log_server, state_server = _servers(settings)
     bundle = bundle or read_bundle(settings)
-    if (embedder := embedder or _embedder(settings)) is None:
-        raise ConfigurationError(
-            f'profiles need an embedder: pip install "peregrine-recsys[text]", or set {PREFIX}EMBED_URL'
-        )
+    embedder = embedder or _facet_embedder(settings)
     patient = replace(state_server, timeout=max(COMMIT_TIMEOUT, settings.state_timeout))
     state, profiles = RedisActiveState(patient, bundle.model.spec), RedisProfiles(patient)
     budget = RedisTokenBudget(patient, settings.chat_daily_tokens)
     source, keeper = RedisEventSource(log_server), RedisLogKeeper(log_server)
     profiler, close_profiler = _profiler(settings, budget)
-    rules = Rules(
-        settings.profile_min_events, settings.profile_new_events, settings.profile_min_age, settings.profile_drift
-    )
-    threads = settings.chat_concurrency if settings.embed_url else 1
-    limits = Limits(settings.profile_items, settings.profile_window, settings.profile_nearness, threads)
     refreshing = Refreshing(
-        state, profiles, profiles, profiler, CachedEmbedder(embedder), bundle.model.spec, bundle.hash, rules, limits
-    )
+        state, profiles, profiles, profiler, CachedEmbedder(embedder), bundle.model.spec, bundle.hash,
+        profile_rules(settings), profile_limits(settings),
+    )  # fmt: skip
 
     async def close() -> None:
         await close_profiler()
@@ -211,6 +204,35 @@ def build_profiler(
         settings.profiler_seconds,
     )
     return ProfilerServices(working, close)
+
+
+def build_describer(
+    settings: Settings, budget: TokenBudget
+) -> tuple[Profiler, TextEmbedder, Callable[[], Awaitable[None]]]:
+    """What describes users and embeds the words, without any store; the last one gives connections back."""
+    embedder = _facet_embedder(settings)
+    profiler, close_profiler = _profiler(settings, budget)
+    return profiler, embedder, close_profiler
+
+
+def profile_rules(settings: Settings) -> Rules:
+    return Rules(
+        settings.profile_min_events, settings.profile_new_events, settings.profile_min_age, settings.profile_drift
+    )
+
+
+def profile_limits(settings: Settings) -> Limits:
+    threads = settings.chat_concurrency if settings.embed_url else 1
+    return Limits(settings.profile_items, settings.profile_window, settings.profile_nearness, threads)
+
+
+def _facet_embedder(settings: Settings) -> TextEmbedder:
+    """Raises ConfigurationError if there is none."""
+    if (embedder := _embedder(settings)) is None:
+        raise ConfigurationError(
+            f'profiles need an embedder: pip install "peregrine-recsys[text]", or set {PREFIX}EMBED_URL'
+        )
+    return embedder
 
 
 def _profiler(settings: Settings, budget: TokenBudget) -> tuple[Profiler, Callable[[], Awaitable[None]]]:
