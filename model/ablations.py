@@ -109,6 +109,26 @@ class _Untold(nn.Module):
         return facets, has
 
 
+class LoudDistillation(nn.Module):
+    """The same with S = d p * q / (||p|| ||q||): entries of about 1 whatever the width, where S = p * q / ||q|| has
+    entries of about 1 / d, whose tanh leaves next to nothing of p."""
+
+    def __init__(self, keep: int) -> None:
+        super().__init__()
+        self.keep = keep
+
+    def forward(self, tokens: Tensor, graph: Tensor) -> Tensor:
+        norms = tokens.norm(dim=-1, keepdim=True) * graph.norm(dim=-1, keepdim=True).unsqueeze(1)
+        agreement = tokens.shape[-1] * tokens * graph.unsqueeze(1) / norms.clamp(min=1e-6)
+        least = agreement.topk(self.keep, dim=-1).values[..., -1:]
+        distilled: Tensor = tokens * torch.tanh(agreement) * (agreement >= least).to(tokens.dtype)
+        return distilled
+
+
+def _loud_facets(network: Network) -> None:
+    network.fusion.distil = LoudDistillation(network.fusion.distil.keep)  # type: ignore[assignment]
+
+
 def _summed_facets(network: Network) -> None:
     network.fusion = SummedFacets(network.fusion, network.static_items, FACET_DROPOUT)  # type: ignore[assignment]
     network.facets = _Untold()  # type: ignore[assignment]
@@ -116,9 +136,11 @@ def _summed_facets(network: Network) -> None:
 
 FACET_FORMS: Mapping[str, Preset] = {
     "plain-facets": _changed(lambda network: still(network.fusion.distil)),
+    "loud-facets": _changed(_loud_facets),
     "summed-facets": _changed(_summed_facets),
 }
-"""Other ways to use profiles: attention over facets without distillation; facets added beside the items' texts."""
+"""Other ways to use profiles: attention over facets without distillation, or with one that does not fade
+with the width; facets added beside the items' texts."""
 
 COMPOSITIONS: Mapping[str, Preset] = {
     **PRESETS,

@@ -107,12 +107,14 @@ ABLATIONS = (
 )
 """One thing each: a field of the configuration or a part that does nothing. A new switch is one more line."""
 
-PROFILED = (
-    Pipeline("peregrine-profiles", profiled=True),
-    Pipeline("peregrine-profiles-shuffled", {"profile_form": "shuffled"}, profiled=True),
-    Pipeline("peregrine-profiles-titles", {"profile_form": "titles"}, profiled=True),
-    Pipeline("peregrine-profiles-plain", {"preset": "peregrine-plain-facets"}, profiled=True),
-    Pipeline("peregrine-profiles-summed", {"preset": "peregrine-summed-facets"}, profiled=True),
+PROFILED = tuple(
+    Pipeline(
+        "-".join(["peregrine-profiles", *filter(None, (how, "" if whose == "made" else whose))]),
+        {"profile_form": whose} | ({"preset": f"peregrine-{how}-facets"} if how else {}),
+        profiled=True,
+    )
+    for how in ("", "plain", "loud", "summed")
+    for whose in ("made", "shuffled", "titles")
 )
-"""With profiles: as made, somebody else's, mean titles in their place; and other ways to use them: attention without
-distillation, facets beside the items' texts."""
+"""With profiles, used as the preset uses them or in one of `FACET_FORMS`; as made, somebody else's, or mean titles in
+their place."""

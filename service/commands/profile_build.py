@@ -1,7 +1,7 @@
 """`peregrine profile build`: profiles of a data set's users as they would have been made at the time, to train with.
 
 profiles.parquet           what `model.data.profiles` reads
-profiles.answers.ndjson    beside it, one line for each description: {"hash", "facets"}. Written as they come in: a build
+profiles.answers.ndjson    beside it, a line for each description: {"hash", "facets"}. Written as they come in: a build
                            that was interrupted goes on, and a later one asks only about what is new
 """
 
