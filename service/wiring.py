@@ -212,7 +212,12 @@ def build_describer(
     """What describes users and embeds the words, without any store; the last one gives connections back."""
     embedder = _facet_embedder(settings)
     profiler, close_profiler = _profiler(settings, budget)
-    return profiler, embedder, close_profiler
+
+    async def close() -> None:
+        await close_profiler()
+        _close(embedder)
+
+    return profiler, embedder, close
 
 
 def profile_rules(settings: Settings) -> Rules:

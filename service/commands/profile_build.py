@@ -12,12 +12,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
 from pydantic_core import to_json
 
+from model.spec import DAY
 from service.adapters.cached_embedder import CachedEmbedder
 from service.adapters.in_memory_profiles import InMemoryTokenBudget
 from service.commands import datasets, terminal
@@ -32,9 +33,14 @@ from service.serving_ports import TextEmbedder
 from service.settings import Settings, load_settings
 from service.wiring import build_describer, profile_limits, profile_rules
 
+if TYPE_CHECKING:  # pyarrow comes with an extra
+    from model.data import Dataset
+
 MOST_TRIES = 3
 BYTES_A_TOKEN = 4
 """Of a prompt, about; for the estimate alone."""
+CACHED = 200_000
+"""Texts whose vectors are kept."""
 NAME = "profiles.parquet"
 
 
@@ -140,44 +146,50 @@ class Build:
 
 
 def run(data: str, out: Path | None, days: float, most_tokens: int | None, yes: bool, as_json: bool) -> None:
-    """Raises ConfigurationError, EndpointRefused or BudgetSpent, which say what to do."""
+    """Raises ConfigurationError, which says what to do."""
     settings = load_settings()
     path = _out(data, out)
-    limit = most_tokens or settings.chat_daily_tokens
-    profiler, embedder, close = build_describer(settings, InMemoryTokenBudget(limit, clock=lambda: 0.0))
     terminal.say(f"reading {data}")
     dataset = datasets.read(data, prepared=False)
-    build = Build(
-        PastHistories(dataset, profile_limits(settings)),
-        profiler,
-        CachedEmbedder(embedder, size=200_000),
-        settings.profile_nearness,
-        Answers(path.with_name(path.stem + ".answers.ndjson")),
-    )
-    period = round(days * 86_400)
-    moments = plan(dataset, profile_rules(settings), period)
-    missing = build.missing(moments)
-    cost = estimate(missing, profiler.source, settings)
-    _say(cost, len(moments), len(missing), limit)
-    if cost["tokens_at_most"] and not yes:
-        typer.confirm("go on?", abort=True, err=True)
     try:
-        asyncio.run(_describe(build, missing, settings, close))
+        report = asyncio.run(_build(dataset, path, round(days * DAY), most_tokens, yes, settings))
     except* (EndpointRefused, BudgetSpent) as group:
-        raise ConfigurationError(f"{group.exceptions[0]}; what was answered is kept, run it again to go on") from group
-    written = build.write(path, moments, dataset.user_ids, period)
-    terminal.say(f"{written:,} profiles in {path}; {build.failed:,} could not be described")
-    report: dict[str, Any] = {"file": str(path), "profiles": written, "due": len(moments)}
-    report |= {"calls": build.calls, "failed": build.failed} | cost
+        raise ConfigurationError(f"{_first(group)}; what was answered is kept, run it again to go on") from group
     if as_json:
         terminal.print_json(report)
 
 
-async def _describe(build: Build, missing: Mapping[str, History], settings: Settings, close: Any) -> None:
+async def _build(
+    dataset: Dataset, path: Path, period: int, most_tokens: int | None, yes: bool, settings: Settings
+) -> dict[str, Any]:
+    limit = most_tokens or settings.chat_daily_tokens
+    profiler, embedder, close = build_describer(settings, InMemoryTokenBudget(limit, clock=lambda: 0.0))
     try:
-        await build.describe(missing, settings.chat_concurrency if build.profiler.source == "chat" else 1)
+        cached = CachedEmbedder(embedder, size=CACHED)
+        answers = Answers(path.with_name(path.stem + ".answers.ndjson"))
+        histories = PastHistories(dataset, profile_limits(settings))
+        build = Build(histories, profiler, cached, settings.profile_nearness, answers)
+        moments = plan(dataset, profile_rules(settings), period)
+        missing = build.missing(moments)
+        cost = estimate(missing, profiler.source, settings)
+        _say(cost, len(moments), len(missing), limit)
+        if cost["tokens_at_most"] and not yes:
+            typer.confirm("go on?", abort=True, err=True)
+        await build.describe(missing, settings.chat_concurrency if profiler.source == "chat" else 1)
+        written = build.write(path, moments, dataset.user_ids, period)
     finally:
         await close()
+    terminal.say(f"{written:,} profiles in {path}; {build.failed:,} could not be described")
+    report = {"file": str(path), "profiles": written, "due": len(moments)}
+    return report | {"calls": build.calls, "failed": build.failed} | cost
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    """The error at the bottom of nested groups."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def estimate(missing: Mapping[str, History], source: str, settings: Settings) -> dict[str, int]:
