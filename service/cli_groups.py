@@ -66,6 +66,19 @@ def ingest(
     run(events, seconds, entities, as_json)
 
 
+@bench.command()
+def profiles(
+    users: Annotated[int, typer.Option(min=100, help="Users to describe.")] = 2_000,
+    seconds: Annotated[float, typer.Option(min=0.001, help="Of one call of the made-up language model.")] = 0.05,
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Calls at once.")] = 8,
+    as_json: Json = False,
+) -> None:
+    """How many users a second one profiler describes, against what the language model lets through."""
+    from service.commands.bench_profiles import run
+
+    run(users, seconds, concurrency, as_json)
+
+
 @inspect.command()
 def request(
     request_id: Annotated[str, typer.Argument(help="`request_id` of an answer with a list.")],

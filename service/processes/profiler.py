@@ -6,6 +6,7 @@ import asyncio
 import signal
 
 import structlog
+import uvloop
 
 from service.settings import Settings
 from service.wiring import ProfilerServices, build_profiler
@@ -33,5 +34,5 @@ def main(settings: Settings) -> None:
         log.info("profiler_starts", source=maker.source, model=maker.model, embedder=maker.embedder)
         await run(services)
 
-    asyncio.run(start())
+    uvloop.run(start())
     log.info("profiler_stopped")
