@@ -100,14 +100,14 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     """
     log_server, state_server = _servers(settings)
     bundle = bundle or read_bundle(settings)
-    profiles = RedisProfiles(state_server)
+    profiles, budget = RedisProfiles(state_server), RedisTokenBudget(state_server, settings.chat_daily_tokens)
     event_log = RedisEventLog(log_server, window=settings.dedupe_window, max_lag=settings.max_lag)
     state = RedisActiveState(state_server, bundle.model.spec)
     impressions = RedisImpressions(state_server, settings.impressions, settings.impression_seconds)
     replica = Replica(state, lambda: ExactIndex(bundle.model), bundle.model.spec, bundle.hash, settings.clock)
 
     async def close() -> None:
-        for connection in (event_log, state, profiles, impressions):
+        for connection in (event_log, state, profiles, budget, impressions):
             await connection.aclose()
         _close(embedder)
 
@@ -117,6 +117,7 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
         log=event_log,
         replica=replica,
         profiles=profiles,
+        budget=budget,
         model=bundle.model,
         version=bundle.version,
         bundle=bundle.hash,

@@ -18,7 +18,7 @@ from service.api.gate import Gate
 from service.api.placements import Placements
 from service.attribution import Attribution
 from service.ports import EventLog, EventSource, StateReader, TextEmbedder
-from service.profile_ports import ProfileBook
+from service.profile_ports import ProfileBook, TokenBudget
 from service.replica import Replica
 from service.request_path import Serving
 from service.settings import Settings
@@ -32,6 +32,7 @@ class ApiServices:
     log: EventLog
     replica: Replica
     profiles: ProfileBook
+    budget: TokenBudget
     model: TemporalModel
     version: str
     bundle: str

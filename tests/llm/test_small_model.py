@@ -67,7 +67,7 @@ def test_the_answer_has_the_schemas_shape_at_the_first_call(url: str) -> None:
             answer = await profiler.describe(RUNNER)
         finally:
             await http.aclose()
-        return {name: list(phrases) for name, phrases in answer.items()}, sum(budget.spent.values())
+        return {name: list(phrases) for name, phrases in answer.items()}, sum(budget.used.values())
 
     answer, spent = asyncio.run(ask())
     assert answer.keys() == LIMITS.keys()
