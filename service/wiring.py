@@ -1,24 +1,18 @@
-"""Settings into services: the only file that names concrete classes."""
+"""Settings into services: this file and `profile_wiring` alone name concrete classes."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from uuid import uuid4
 
 import structlog
 from pydantic import SecretStr
 
 from model.text import SentenceEncoder, has_sentence_encoder
 from service.adapters.bundle import NO_BUNDLE, Bundle, load_bundle, no_bundle
-from service.adapters.cached_embedder import CachedEmbedder
-from service.adapters.chat_endpoint import ChatEndpoint
-from service.adapters.chat_profiler import ChatProfiler
 from service.adapters.exact_index import ExactIndex
-from service.adapters.extractive_profiler import ExtractiveProfiler
-from service.adapters.http_endpoint import HttpEndpoint
 from service.adapters.redis_clients import Server, check_server
 from service.adapters.redis_erasures import RedisErasures, RedisFiles
 from service.adapters.redis_generations import RedisActiveState, RedisGenerations
@@ -43,10 +37,9 @@ from service.ports import (
     StateStore,
     TextEmbedder,
 )
-from service.profile_path import Feeder, Limits, Refreshing, Rules, Working
-from service.profile_ports import ProfileEraser, Profiler, TokenBudget
+from service.profile_ports import ProfileEraser
 from service.replica import Replica
-from service.settings import PREFIX, Settings
+from service.settings import Settings
 from service.wiring_gate import gate_of
 
 log = structlog.get_logger("peregrine.wiring")
@@ -85,20 +78,12 @@ class KeeperServices:
     profiles: ProfileEraser
 
 
-@dataclass(frozen=True)
-class ProfilerServices:
-    """What the profiler is given. close: gives connections back."""
-
-    working: Working
-    close: Callable[[], Awaitable[None]]
-
-
 def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     """bundle: in place of the one that the settings name.
 
     Raises ConfigurationError; a store that is down is no reason not to start.
     """
-    log_server, state_server = _servers(settings)
+    log_server, state_server = servers(settings)
     bundle = bundle or read_bundle(settings)
     profiles, budget = RedisProfiles(state_server), RedisTokenBudget(state_server, settings.chat_daily_tokens)
     event_log = RedisEventLog(log_server, window=settings.dedupe_window, max_lag=settings.max_lag)
@@ -109,9 +94,9 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     async def close() -> None:
         for connection in (event_log, state, profiles, budget, impressions):
             await connection.aclose()
-        _close(embedder)
+        close_embedder(embedder)
 
-    embedder = _embedder(settings)
+    embedder = make_embedder(settings)
     return ApiServices(
         settings=settings,
         log=event_log,
@@ -144,7 +129,7 @@ def _history(settings: Settings, log_server: Server) -> Iterator[EventSource]:
 
 def build_worker(settings: Settings, bundle: Bundle | None = None) -> WorkerServices:
     """The same for the worker."""
-    log_server, state_server = _servers(settings)
+    log_server, state_server = servers(settings)
     patient = replace(state_server, timeout=max(COMMIT_TIMEOUT, settings.state_timeout))
     source: EventSource = RedisEventSource(log_server)
     if (archive := open_archive(settings)) is not None:
@@ -158,7 +143,7 @@ def build_worker(settings: Settings, bundle: Bundle | None = None) -> WorkerServ
 
 def build_keeper(settings: Settings) -> KeeperServices:
     """The same for the keeper."""
-    log_server, state_server = _servers(settings)
+    log_server, state_server = servers(settings)
     return KeeperServices(
         RedisEventSource(log_server),
         RedisLogKeeper(log_server),
@@ -172,94 +157,12 @@ def build_keeper(settings: Settings) -> KeeperServices:
     )
 
 
-def build_profiler(
-    settings: Settings, bundle: Bundle | None = None, embedder: TextEmbedder | None = None
-) -> ProfilerServices:
-    """The same for the profiler. embedder: in place of the one that the settings name."""
-    log_server, state_server = _servers(settings)
-    bundle = bundle or read_bundle(settings)
-    embedder = embedder or _facet_embedder(settings)
-    patient = replace(state_server, timeout=max(COMMIT_TIMEOUT, settings.state_timeout))
-    state, profiles = RedisActiveState(patient, bundle.model.spec), RedisProfiles(patient)
-    budget = RedisTokenBudget(patient, settings.chat_daily_tokens)
-    source, keeper = RedisEventSource(log_server), RedisLogKeeper(log_server)
-    profiler, close_profiler = _profiler(settings, budget)
-    refreshing = Refreshing(
-        state, profiles, profiles, profiler, CachedEmbedder(embedder), bundle.model.spec, bundle.hash,
-        profile_rules(settings), profile_limits(settings),
-    )  # fmt: skip
-
-    async def close() -> None:
-        await close_profiler()
-        for connection in (state, profiles, budget):
-            await connection.aclose()
-        for blocking in (source, keeper):
-            blocking.close()
-        _close(embedder)
-
-    working = Working(
-        refreshing,
-        Feeder(source, keeper.begin, refreshing, uuid4().hex),
-        2 * settings.chat_concurrency,  # so that stores are read while the language model answers others
-        4 * settings.chat_timeout + 30.0,
-        settings.profiler_seconds,
-    )
-    return ProfilerServices(working, close)
-
-
-def build_describer(
-    settings: Settings, budget: TokenBudget
-) -> tuple[Profiler, TextEmbedder, Callable[[], Awaitable[None]]]:
-    """What describes users and embeds the words, without any store; the last one gives connections back."""
-    embedder = _facet_embedder(settings)
-    profiler, close_profiler = _profiler(settings, budget)
-
-    async def close() -> None:
-        await close_profiler()
-        _close(embedder)
-
-    return profiler, embedder, close
-
-
-def profile_rules(settings: Settings) -> Rules:
-    return Rules(
-        settings.profile_min_events, settings.profile_new_events, settings.profile_min_age, settings.profile_drift
-    )
-
-
-def profile_limits(settings: Settings) -> Limits:
-    threads = settings.chat_concurrency if settings.embed_url else 1
-    return Limits(settings.profile_items, settings.profile_window, settings.profile_nearness, threads)
-
-
-def _facet_embedder(settings: Settings) -> TextEmbedder:
-    """Raises ConfigurationError if there is none."""
-    if (embedder := _embedder(settings)) is None:
-        raise ConfigurationError(
-            f'profiles need an embedder: pip install "peregrine-recsys[text]", or set {PREFIX}EMBED_URL'
-        )
-    return embedder
-
-
-def _profiler(settings: Settings, budget: TokenBudget) -> tuple[Profiler, Callable[[], Awaitable[None]]]:
-    if settings.chat_url is None or settings.chat_model is None:
-        return ExtractiveProfiler(), _nothing
-    concurrency, timeout = settings.chat_concurrency, settings.chat_timeout
-    http = HttpEndpoint(settings.chat_url, _plain(settings.chat_api_key), timeout, concurrency)
-    endpoint = ChatEndpoint(http, settings.chat_model, budget)
-    return ChatProfiler(endpoint, timeout, concurrency, settings.chat_max_tokens), http.aclose
-
-
-def _close(embedder: TextEmbedder | None) -> None:
+def close_embedder(embedder: TextEmbedder | None) -> None:
     if isinstance(embedder, RemoteEmbedder):
         embedder.close()
 
 
-async def _nothing() -> None:
-    """There is nothing to be closed."""
-
-
-def _plain(secret: SecretStr | None) -> str | None:
+def plain(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
@@ -275,7 +178,7 @@ def open_archive(settings: Settings) -> EventArchive | None:
     return ParquetArchive(open_folder(settings.archive_url))
 
 
-def _servers(settings: Settings) -> tuple[Server, Server]:
+def servers(settings: Settings) -> tuple[Server, Server]:
     """Log and state, looked at once: one that could not keep our promises is refused."""
     log_url, state_url = settings.stores()
     servers = (
@@ -301,9 +204,9 @@ def read_bundle(settings: Settings) -> Bundle:
     return bundle
 
 
-def _embedder(settings: Settings) -> TextEmbedder | None:
+def make_embedder(settings: Settings) -> TextEmbedder | None:
     if settings.embed_url is not None and settings.embed_model is not None:
-        key = _plain(settings.embed_api_key)
+        key = plain(settings.embed_api_key)
         return RemoteEmbedder(
             settings.embed_url, settings.embed_model, key, settings.embed_prefix, settings.embed_batch
         )

@@ -8,8 +8,8 @@ import signal
 import structlog
 import uvloop
 
+from service.profile_wiring import ProfilerServices, build_profiler
 from service.settings import Settings
-from service.wiring import ProfilerServices, build_profiler
 
 log = structlog.get_logger("peregrine.profiler")
 
