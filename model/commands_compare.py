@@ -74,7 +74,9 @@ def compare(
     part = split(dataset).test
     every = every or default_every(part.start, part.stop)
     _claim(out, {"dataset": dataset.name, "events": len(dataset), "every": every})
-    report = _Report(out, dataset, seeds, _statements(every, budget, _command(source, names, ablations, seeds, budget)))
+    report = _Report(
+        out, dataset, seeds, _statements(every, budget, _command(source, names, ablations, seeds, budget, profiles))
+    )
     failed: dict[str, str] = {}
     for seed in range(seeds):
         ran = False
@@ -171,6 +173,9 @@ def _machine() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
-def _command(source: str, names: str, ablations: bool, seeds: int, budget: float | None) -> str:
+def _command(source: str, names: str, ablations: bool, seeds: int, budget: float | None, profiles: Path | None) -> str:
     bounded = "" if budget is None else f" --budget {budget:g}"
-    return f"peregrine compare --data {source} --models {names}{' --ablations' * ablations} --seeds {seeds}{bounded}"
+    told = "" if profiles is None else f" --profiles {profiles.name}"
+    return (
+        f"peregrine compare --data {source} --models {names}{' --ablations' * ablations} --seeds {seeds}{bounded}{told}"
+    )

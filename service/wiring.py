@@ -1,4 +1,4 @@
-"""Settings into services: this file and `profile_wiring` alone name concrete classes."""
+"""Settings into services: this file and those named `wiring_*` alone name concrete classes."""
 
 from __future__ import annotations
 

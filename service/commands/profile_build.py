@@ -29,9 +29,9 @@ from service.profile_path import Breaker, prompt
 from service.profile_path.history import input_hash
 from service.profile_path.hygiene import check, facet_vectors
 from service.profile_ports import History, Profiler
-from service.profile_wiring import build_describer, profile_limits, profile_rules
 from service.serving_ports import TextEmbedder
 from service.settings import Settings, load_settings
+from service.wiring_profiles import build_describer, profile_limits, profile_rules
 
 if TYPE_CHECKING:  # pyarrow comes with an extra
     from model.data import Dataset

@@ -13,22 +13,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.ablations import COMPOSITIONS
+from model.cli import _profiles
 from model.compare.candidate import Stage
 from model.compare.errors import NoProfilesError
 from model.compare.lineup import choose
-from model.data import DataError, Dataset, MissingDataError, ProfileTable, read_profiles
+from model.data import PROFILES, DataError, Dataset, MissingDataError, ProfileTable, read_profiles
 from model.data.profiles import Made, PastProfile, write_profiles
 from model.spec import FACETS, ModelSpec
 from model.state import TrainingState
 from model.state_scorer import StateScorer
 from model.stream import new_state, to_events
+from model.text import SENTENCE_DIM, SENTENCE_ENCODER
 from model.torch_model import TorchModel
+from model.train import train
 from model.training.config import TrainingConfig
 from model.training.profiles import attach
 from model.training.reads import read_moments
+from model.training.run_folder import RunFolder
 from model.training.trainer import Trainer
 from tests.modules.streams import random_stream
-from tests.modules.test_train import quiet
+from tests.modules.test_train import TINY, quiet, two_camps
 
 WIDTH = 6
 DATA = random_stream(3, 240, 8, 20)  # timestamps 1000, 1030, ..., 2770
@@ -204,3 +208,29 @@ def test_a_model_with_profiles_is_not_compared_without_a_file_of_them(tmp_path: 
     [candidate] = choose("peregrine-profiles", False)
     with pytest.raises(NoProfilesError, match="profile build"):
         candidate.train(Stage(DATA, "stream", tmp_path, None, quiet()), 0)
+
+
+def test_a_run_with_profiles_says_so_and_is_evaluated_with_them(tmp_path: Path) -> None:
+    dataset = two_camps(400)
+    facets = np.random.default_rng(0).normal(size=(len(dataset.user_ids), 4, SENTENCE_DIM)).astype(np.float32)
+    profiles = [
+        PastProfile(user_id, 50_000, dict.fromkeys(FACETS, ("x",)), (), "", vectors)
+        for user_id, vectors in zip(dataset.user_ids, facets, strict=True)
+    ]
+    path = tmp_path / "shop" / PROFILES
+    path.parent.mkdir()
+    write_profiles(path, profiles, Made(MAKER | {"embedder": SENTENCE_ENCODER}, 600, SENTENCE_DIM))
+    assert _profiles(None, str(path.parent)) == path
+    assert _profiles(None, "complete-journey") is None
+    config = replace(TINY, epochs=1, refit=False, profiles=str(path))
+    folder = RunFolder(tmp_path / "run")
+    folder.start("two-camps", config)
+    assert folder.settings()[1] == config
+    model = train(dataset, config, folder, quiet())
+    assert model.spec.profiles == "extractive"
+    assert bool(model.network.facets.gate.any())
+    text = np.zeros((dataset.n_items, SENTENCE_DIM), np.float32)
+    told = attach(dataset, str(path), "made", model.spec, text)
+    users, at = np.arange(dataset.n_users), np.full(dataset.n_users, 300_000)
+    scores = [new_state(model, each, text).score(users, at) for each in (dataset, told)]
+    assert not np.array_equal(*scores)
