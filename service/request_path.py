@@ -153,17 +153,19 @@ def _ranked(case: Case, known: Known, at: Int) -> Recommendation:
     if not scored.is_finite:
         log.error("embedding_is_not_finite", offset=case.offset)
         return popular(case, "fallback", "embed")
-    exclude, bonus = left_out(case, int(at[0])), None
-    if request.rules is None:
+    exclude = left_out(case, int(at[0]))
+    prepared = None if request.rules is None else prepare(request.rules, index)
+    watch.lap("rules")
+    if prepared is None:
         chosen = Chosen(*search(index, scored, request.k, exclude, None, None))
     else:
-        prepared = prepare(request.rules, index)
-        bonus, served = prepared.bonus, known_items(request.served, index.ids)
+        served = known_items(request.served, index.ids)
         chosen = choose(prepared, request.k, exclude, served, partial(search, index, scored))
     watch.lap("search")
     found = answer(case, "impersonal" if known.is_off else "model", chosen)
     if not request.explain:
         return found
+    bonus = None if prepared is None else prepared.bonus
     reasons = explain(known, at, scored, chosen.found, bonus, index, model)
     watch.lap("explain")
     return replace(found, reasons=reasons)

@@ -111,7 +111,8 @@ class ItemRows:
         first = entry.position.item_count - len(entry.new_items)
         if first > len(self._ids):
             raise FeedLost(f"an entry adds items from index {first} on, but only {len(self._ids)} are known")
-        self._add(entry.new_items[len(self._ids) - first :])
+        if new := entry.new_items[len(self._ids) - first :]:
+            self._add(new)
         touched = self._count(entry)
         if entry.position.offset >= self._loaded_at:
             self._show(entry)
