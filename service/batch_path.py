@@ -53,7 +53,7 @@ async def recommend_many(user_ids: Sequence[str], asked: Request, serving: Servi
     view = serving.replica.view
     known = None if view.reader is None else await read_users(user_ids, view.reader, serving.model)
     watch.lap("state")
-    case = Case(asked, known, view.index, serving.model, watch)
+    case = Case.begin(asked, known, view.index, serving.model, watch)
     if known is None:
         return [popular(case, "fallback", dead_stage(view))] * len(user_ids)
     now = serving.replica.now()

@@ -23,9 +23,10 @@ from service.core.rules import Rules
 from service.errors import StoreUnavailable
 from service.lists.explaining import Reason, explain
 from service.lists.history import disliked_items, seen_items
-from service.lists.reading import Known, guest, read_users
-from service.lists.scoring import moment, score, search, search_popular
+from service.lists.reading import Known, Wanted, guest, read_together
+from service.lists.scoring import Question, Scored, moment, score_together, search, search_popular
 from service.lists.selection import Chosen, choose, prepare
+from service.lists.together import Together
 from service.lists.what_if import WhatIf, imagine
 from service.ports import ItemIndex
 from service.replica import Replica, View
@@ -90,11 +91,14 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the request path works with. has_bundle: whether `model` has learned anything."""
+    """What the request path works with. has_bundle: whether `model` has learned anything; reading, scoring: what
+    requests under way at the same time do together."""
 
     replica: Replica
     model: TemporalModel
     has_bundle: bool
+    reading: Together[Wanted, Known | None] = field(default_factory=lambda: Together(read_together))
+    scoring: Together[Question, Scored] = field(default_factory=lambda: Together(score_together))
 
 
 @dataclass(slots=True)
@@ -112,19 +116,20 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One list in the making. known: the user, None if the state does not answer; index: what it is chosen from."""
+    """One list in the making. known: the user, None if the state does not answer; index: what it is chosen from;
+    offset: all events up to it are in, as items may move while others are scored."""
 
     request: Request
     known: Known | None
     index: ItemIndex
     model: TemporalModel
     watch: Watch
+    offset: int
 
-    @property
-    def offset(self) -> int:
-        """All events up to it are in."""
-        applied = self.index.position.offset
-        return applied if self.known is None else min(self.known.committed, applied)
+    @classmethod
+    def begin(cls, request: Request, known: Known | None, index: ItemIndex, model: TemporalModel, watch: Watch) -> Case:
+        applied = index.position.offset
+        return cls(request, known, index, model, watch, applied if known is None else min(known.committed, applied))
 
 
 async def recommend(request: Request, serving: Serving) -> Recommendation:
@@ -134,22 +139,22 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
         await serving.replica.wait_for(request.min_offset, MIN_OFFSET_WAIT)
         watch.lap("wait")
     view = serving.replica.view  # users and items of one generation, though another may become active meanwhile
-    known = await _read(request, view, serving.model)
+    known = await _read(request, view, serving)
     watch.lap("state")
-    case = Case(request, known, view.index, serving.model, watch)
+    case = Case.begin(request, known, view.index, serving.model, watch)
     if known is None:
         return popular(case, "fallback", dead_stage(view))
     at = moment(request.at, known, serving.replica.now())
     if not serving.has_bundle:
         return popular(case, "popular")
-    return _ranked(case, known, at)
+    scored = await serving.scoring.ask(Question(known, at, view.index, serving.model))
+    watch.lap("embed")
+    return _ranked(case, known, at, scored)
 
 
-def _ranked(case: Case, known: Known, at: Int) -> Recommendation:
+def _ranked(case: Case, known: Known, at: Int, scored: Scored) -> Recommendation:
     """The model's list for the user at the moment (1,)."""
     request, index, model, watch = case.request, case.index, case.model, case.watch
-    scored = score(known, at, index, model)
-    watch.lap("embed")
     if not scored.is_finite:
         log.error("embedding_is_not_finite", offset=case.offset)
         return popular(case, "fallback", "embed")
@@ -171,19 +176,19 @@ def _ranked(case: Case, known: Known, at: Int) -> Recommendation:
     return replace(found, reasons=reasons)
 
 
-async def _read(request: Request, view: View, model: TemporalModel) -> Known | None:
+async def _read(request: Request, view: View, serving: Serving) -> Known | None:
     """The user after the request's events: what was read is a copy of what the state holds. None if the state cannot
     tell."""
     if view.reader is None:
         return None
     if request.user_id is None:
-        known: Known | None = guest(view.index.position.offset, model)
+        known: Known | None = guest(view.index.position.offset, serving.model)
     else:
-        known = await read_users([request.user_id], view.reader, model)
+        known = await serving.reading.ask(Wanted(request.user_id, view.reader, serving.model))
     if known is None or not request.events:
         return known
     try:
-        await imagine(known.users, request.events, view.index, view.reader, model)
+        await imagine(known.users, request.events, view.index, view.reader, serving.model)
     except (StoreUnavailable, UnreadableRecord) as exc:
         log.warning("items_not_read", reason=str(exc))
         return None

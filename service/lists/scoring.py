@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from service.core.attributes import Mask
 from service.core.times import format_time
 from service.errors import MomentPassed
 from service.lists.history import turn_away
-from service.lists.reading import Known
+from service.lists.reading import Known, join
 from service.ports import ItemIndex
 
 
@@ -24,6 +26,12 @@ class Scored:
 
     queries: Float
     additions: tuple[Int, Int, Float]
+
+    def some(self, start: int, stop: int) -> Scored:
+        """Of the users [start, stop); their pairs stand side by side."""
+        owner, item, addition = self.additions
+        own = slice(*np.searchsorted(owner, (start, stop)))
+        return Scored(self.queries[start:stop], (owner[own] - start, item[own], addition[own]))
 
     @property
     def is_finite(self) -> bool:
@@ -48,6 +56,30 @@ def score(known: Known, at: Int, index: ItemIndex, model: TemporalModel) -> Scor
     embedded = model.embed_users(inputs)
     h = turn_away(embedded.h, known.users, index, model.spec)
     return Scored(widen_users(h, embedded.w_pop), pair_scores(inputs, embedded, model))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Some users to score, each at its moment `at` (B,) [s], against one index."""
+
+    known: Known
+    at: Int
+    index: ItemIndex
+    model: TemporalModel
+
+
+async def score_together(questions: Sequence[Question]) -> list[Scored]:
+    """Each one's answer as `score` gives it, those of one index by one call."""
+    answers: dict[int, Scored] = {}
+    for index in {id(one.index): one.index for one in questions}.values():
+        places = [place for place, one in enumerate(questions) if one.index is index]
+        asked = [questions[place] for place in places]
+        known, at = join([one.known for one in asked]), np.concatenate([one.at for one in asked])
+        whole = score(known, at, index, asked[0].model)
+        starts = np.cumsum([0, *(len(one.known) for one in asked)])
+        for place, (start, stop) in zip(places, pairwise(starts.tolist()), strict=True):
+            answers[place] = whole.some(start, stop)
+    return [answers[place] for place in range(len(questions))]
 
 
 def search(
