@@ -20,7 +20,7 @@ from service.core.cursors import Served, known_items, nothing_served, serve
 from service.core.log_records import UnreadableRecord
 from service.core.profiles import Origin
 from service.core.rules import Rules
-from service.errors import StoreUnavailable
+from service.errors import GraphFailed, StoreUnavailable
 from service.lists.explaining import Reason, explain
 from service.lists.history import disliked_items, seen_items
 from service.lists.reading import Known, Wanted, guest, read_together
@@ -147,7 +147,11 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
     at = moment(request.at, known, serving.replica.now())
     if not serving.has_bundle:
         return popular(case, "popular")
-    scored = await serving.scoring.ask(Question(known, at, view.index, serving.model))
+    try:
+        scored = await serving.scoring.ask(Question(known, at, view.index, serving.model))
+    except GraphFailed as exc:
+        log.error("not_embedded", reason=str(exc))
+        return popular(case, "fallback", "embed")
     watch.lap("embed")
     return _ranked(case, known, at, scored)
 
@@ -167,7 +171,7 @@ def _ranked(case: Case, known: Known, at: Int, scored: Scored) -> Recommendation
         served = known_items(request.served, index.ids)
         chosen = choose(prepared, request.k, exclude, served, partial(search, index, scored))
     watch.lap("search")
-    found = answer(case, "impersonal" if known.is_off else "model", chosen)
+    found = answer(case, "impersonal" if known.is_off else "model", chosen, scored.dead)
     if not request.explain:
         return found
     bonus = None if prepared is None else prepared.bonus
@@ -177,8 +181,7 @@ def _ranked(case: Case, known: Known, at: Int, scored: Scored) -> Recommendation
 
 
 async def _read(request: Request, view: View, serving: Serving) -> Known | None:
-    """The user after the request's events: what was read is a copy of what the state holds. None if the state cannot
-    tell."""
+    """The user after the request's events, which are applied to a copy. None if the state cannot tell."""
     if view.reader is None:
         return None
     if request.user_id is None:
@@ -187,12 +190,16 @@ async def _read(request: Request, view: View, serving: Serving) -> Known | None:
         known = await serving.reading.ask(Wanted(request.user_id, view.reader, serving.model))
     if known is None or not request.events:
         return known
+    after = known.copy()
     try:
-        await imagine(known.users, request.events, view.index, view.reader, serving.model)
+        await imagine(after.users, request.events, view.index, view.reader, serving.model)
+    except GraphFailed as exc:
+        log.error("what_if_not_applied", reason=str(exc))
+        return replace(known, dead=(*known.dead, "events"))
     except (StoreUnavailable, UnreadableRecord) as exc:
         log.warning("items_not_read", reason=str(exc))
         return None
-    return known
+    return after
 
 
 def dead_stage(view: View) -> str:

@@ -12,7 +12,7 @@ import structlog
 from pydantic import SecretStr
 
 from model.text import SentenceEncoder, has_sentence_encoder
-from service.adapters.bundle import NO_BUNDLE, Bundle, load_bundle, no_bundle
+from service.adapters.bundle import NO_BUNDLE, SPARE, Bundle, load_bundle, no_bundle
 from service.adapters.cached_embedder import CachedEmbedder
 from service.adapters.chat_endpoint import ChatEndpoint
 from service.adapters.chat_profiler import ChatProfiler
@@ -20,6 +20,7 @@ from service.adapters.exact_index import ExactIndex
 from service.adapters.extractive_profiler import ExtractiveProfiler
 from service.adapters.http_endpoint import HttpEndpoint
 from service.adapters.ivf_index import LEAST, IvfIndex
+from service.adapters.onnx_model import OnnxModel
 from service.adapters.redis_clients import Server, check_server
 from service.adapters.redis_erasures import RedisErasures, RedisFiles
 from service.adapters.redis_generations import RedisActiveState, RedisGenerations
@@ -100,7 +101,7 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     Raises ConfigurationError; a store that is down is no reason not to start.
     """
     log_server, state_server = _servers(settings)
-    bundle = bundle or read_bundle(settings)
+    bundle = bundle or read_bundle(settings, SPARE)
     profiles = RedisProfiles(state_server)
     event_log = RedisEventLog(log_server, window=settings.dedupe_window, max_lag=settings.max_lag)
     state = RedisActiveState(state_server, bundle.model.spec)
@@ -270,13 +271,18 @@ def _servers(settings: Settings) -> tuple[Server, Server]:
     return servers
 
 
-def read_bundle(settings: Settings) -> Bundle:
-    """The bundle of the settings. An empty folder is one that is yet to come; a missing one is a mistake."""
+def read_bundle(settings: Settings, spare: tuple[str, ...] = ()) -> Bundle:
+    """The bundle of the settings. An empty folder is one that is yet to come; a missing one is a mistake.
+
+    spare: graphs that this process can do without.
+    """
     folder = settings.bundle
     if folder is None or (folder.is_dir() and not any(folder.iterdir())):
         log.warning("no_bundle", serving="popular items", folder=str(folder))
         return no_bundle()
-    bundle = load_bundle(folder)
+    bundle = load_bundle(folder, spare=spare)
+    if isinstance(bundle.model, OnnxModel) and bundle.model.missing:
+        log.error("graphs_missing", graphs=bundle.model.missing, folder=str(folder))
     log.info("bundle_loaded", version=bundle.version, bundle=bundle.hash[:12], preset=bundle.model.spec.preset)
     return bundle
 

@@ -46,6 +46,11 @@ class Known:
     def one(self, place: int) -> Known:
         return self.some(place, place + 1)
 
+    def copy(self) -> Known:
+        """The same, with records of its own."""
+        users = self.users
+        return replace(self, users=Users(users.rows.copy(), users.pairs.copy(), users.starts.copy()))
+
     @property
     def is_off(self) -> bool:
         """Whether the first user is switched off."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import structlog
 
 from model.process.read import pair_scores, user_inputs
 from model.process.records import Float, Int
@@ -14,24 +15,29 @@ from model.process.score import widen_users
 from model.process.temporal_model import TemporalModel
 from service.core.attributes import Mask
 from service.core.times import format_time
-from service.errors import MomentPassed
+from service.errors import GraphFailed, MomentPassed
 from service.lists.history import turn_away
 from service.lists.reading import Known, join
 from service.ports import ItemIndex
 
 
+log = structlog.get_logger("peregrine.scoring")
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """queries: (B, d + P) against the item index; additions: what the users' own pairs add: (user, index, score)."""
+    """queries: (B, d + P) against the item index; additions: what the users' own pairs add: (user, index, score); dead:
+    stages without which this was made."""
 
     queries: Float
     additions: tuple[Int, Int, Float]
+    dead: tuple[str, ...] = ()
 
     def some(self, start: int, stop: int) -> Scored:
         """Of the users [start, stop); their pairs stand side by side."""
         owner, item, addition = self.additions
         own = slice(*np.searchsorted(owner, (start, stop)))
-        return Scored(self.queries[start:stop], (owner[own] - start, item[own], addition[own]))
+        return Scored(self.queries[start:stop], (owner[own] - start, item[own], addition[own]), self.dead)
 
     @property
     def is_finite(self) -> bool:
@@ -51,11 +57,17 @@ def moment(asked: int | None, known: Known, now: int | None) -> Int:
 
 
 def score(known: Known, at: Int, index: ItemIndex, model: TemporalModel) -> Scored:
-    """at: (B,) the moment [s] of each user."""
+    """at: (B,) the moment [s] of each user. Raises GraphFailed if there is no embedding."""
     inputs = user_inputs(known.users, at, index.vectors, index.counters, model.spec, known.facets)
     embedded = model.embed_users(inputs)
     h = turn_away(embedded.h, known.users, index, model.spec)
-    return Scored(widen_users(h, embedded.w_pop), pair_scores(inputs, embedded, model))
+    queries = widen_users(h, embedded.w_pop)
+    try:
+        return Scored(queries, pair_scores(inputs, embedded, model))
+    except GraphFailed as exc:
+        log.error("pairs_not_scored", reason=str(exc))
+        nothing = np.empty(0, np.int64)
+        return Scored(queries, (nothing, nothing, np.empty(0, np.float32)), ("pairs",))
 
 
 @dataclass(frozen=True, slots=True)
