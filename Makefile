@@ -13,6 +13,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TRAINS := $(filter --train,$(ARGS))
 
+# A file's tests stay together, for many share a server or a bundle that takes seconds to make.
+PYTEST_ARGS ?= --numprocesses=2 --dist=loadfile
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-all test-long test-redis-7 test-redis-8 faults lint clean

@@ -63,7 +63,9 @@ async def recommend_many(user_ids: Sequence[str], asked: Request, serving: Servi
     size = max(1, BLOCK // max(1, len(view.index.ids)))
     for start in range(0, len(known), size):
         block = known.some(start, start + size)
-        answers += _ranked(case, block, at[start : start + size]) if serving.has_bundle else _popular(case, block, "popular")
+        answers += (
+            _ranked(case, block, at[start : start + size]) if serving.has_bundle else _popular(case, block, "popular")
+        )
         await asyncio.sleep(0)
     watch.lap("search")
     return answers
@@ -78,7 +80,7 @@ def _ranked(case: Case, known: Known, at: Int) -> list[Recommendation]:
     try:
         scored = score(known, at, index, case.model)
     except GraphFailed as exc:
-        log.error("not_embedded", reason=str(exc))
+        log.warning("not_embedded", reason=str(exc))
         return _popular(case, known, "fallback", "embed")
     scores = index.score_many(scored.queries, scored.additions)
     prepared = prepare(case.request.rules or Rules(), index)

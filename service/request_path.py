@@ -150,7 +150,7 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
     try:
         scored = await serving.scoring.ask(Question(known, at, view.index, serving.model))
     except GraphFailed as exc:
-        log.error("not_embedded", reason=str(exc))
+        log.warning("not_embedded", reason=str(exc))
         return popular(case, "fallback", "embed")
     watch.lap("embed")
     return _ranked(case, known, at, scored)
@@ -194,8 +194,8 @@ async def _read(request: Request, view: View, serving: Serving) -> Known | None:
     try:
         await imagine(after.users, request.events, view.index, view.reader, serving.model)
     except GraphFailed as exc:
-        log.error("what_if_not_applied", reason=str(exc))
-        return replace(known, dead=(*known.dead, "events"))
+        log.warning("what_if_not_applied", reason=str(exc))
+        return replace(known, dead=((*known.dead[0], "events"),))
     except (StoreUnavailable, UnreadableRecord) as exc:
         log.warning("items_not_read", reason=str(exc))
         return None
@@ -241,7 +241,7 @@ def answer(case: Case, strategy: str, chosen: Chosen, degraded: tuple[str, ...] 
         scores=chosen.scores.tolist(),
         strategy=strategy,
         personalised=known is not None and not known.is_off,
-        degraded=degraded + (known.dead if known is not None and ranked else ()),
+        degraded=degraded + (known.dead[0] if known is not None and ranked else ()),
         events_seen=0 if known is None else int(known.users.rows["events"][0]),
         last_event_at=None if last == NEVER else last,
         offset=case.offset,

@@ -80,12 +80,14 @@ PEREGRINE = Pipeline("peregrine")
 
 ABLATIONS = (
     *(Pipeline(f"peregrine-{name}", {"preset": f"peregrine-{name}"}) for name in ABLATED),
-    Pipeline("peregrine-history-4", {"neighbours": 4}),
+    Pipeline("peregrine-history-3", {"neighbours": 3}),
     Pipeline("peregrine-history-20", {"neighbours": 20}),
     Pipeline("peregrine-history-50", {"neighbours": 50}),
     Pipeline("peregrine-tick-minute", {"spec": {"item_tick": MINUTE}}),
     Pipeline("peregrine-tick-hour", {"spec": {"item_tick": HOUR}}),
     Pipeline("peregrine-tick-day", {"spec": {"item_tick": DAY}}),
+    Pipeline("peregrine-step-per-event", {"spec": {"step_per_event": True}}),
+    Pipeline("peregrine-bpr", {"loss": "bpr"}),
     Pipeline("peregrine-no-discover-loss", {"discover_weight": 0.0}),
     Pipeline("peregrine-no-id-dropout", {"id_dropout": 0.0}),
     Pipeline("peregrine-no-history-dropout", {"history_dropout": 0.0}),

@@ -42,6 +42,8 @@ class TrainingConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     """Largest norm of a step's gradient."""
+    loss: str = "softmax"
+    """A name of `model.training.loss.LOSSES`."""
     discover_weight: float = 0.5
     id_dropout: float = 0.4
     """Share of learned item ids hidden in a step, so that text and memory stand alone."""

@@ -84,8 +84,8 @@ class RecommendationAnswer(BaseModel):
         description="false: nothing about this user went into the list, because of the off switch or of a dead stage."
     )
     degraded: list[str] = Field(
-        description="Stages that are dead: items (being loaded), state (the store), embed (the temporal embedding), pairs "
-        "(repeat consumption), events (what-ifs), profile."
+        description="Stages that are dead: items (being loaded), state (the store), embed (the temporal embedding), "
+        "pairs (repeat consumption), events (what-ifs), profile."
     )
     state: ListState
     cursor: str | None = Field(

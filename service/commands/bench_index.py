@@ -28,7 +28,7 @@ def measure(shop: Shop, bundle: Path) -> dict[str, float]:
     index = IvfIndex(model, at_once=False)
     terminal.say(f"index of {len(shop.item_ids):,} items")
     index.load(shop.item_ids, shop.items, Position(1, shop.now, shop.now // model.spec.item_tick))
-    known = Known(shop.users, 0, np.zeros((len(shop.users), 4, model.spec.facet_dim), np.float32), ())
+    known = Known(shop.users, 0, np.zeros((len(shop.users), 4, model.spec.facet_dim), np.float32), (), ())
     scored = score(known, bench_catalogue.moments(shop), index, model)
     _finish_chores(index)
     for user in range(_ASKED, len(shop.users)):

@@ -25,14 +25,14 @@ log = structlog.get_logger("peregrine.reading")
 class Known:
     """B users as the state knows them; whoever it does not know is blank. committed: the state's offset; facets:
     (B, 4, d_f) text embeddings of the profiles, zero where there is none; origins: where each profile that is used
-    comes from; dead: stages without which the users were read.
+    comes from; dead: of each, the stages without which the user was read.
     """
 
     users: Users
     committed: int
     facets: Float
     origins: tuple[Origin | None, ...]
-    dead: tuple[str, ...] = ()
+    dead: tuple[tuple[str, ...], ...]
 
     def __len__(self) -> int:
         return len(self.users)
@@ -41,7 +41,7 @@ class Known:
         """The users [start, stop); their records are shared."""
         users, starts = self.users, self.users.starts[start : stop + 1]
         chosen = Users(users.rows[start:stop], users.pairs[starts[0] : starts[-1]], starts - starts[0])
-        return replace(self, users=chosen, facets=self.facets[start:stop], origins=self.origins[start:stop])
+        return Known(chosen, self.committed, self.facets[start:stop], self.origins[start:stop], self.dead[start:stop])
 
     def one(self, place: int) -> Known:
         return self.some(place, place + 1)
@@ -72,7 +72,7 @@ def join(some: Sequence[Known]) -> Known:
         min(one.committed for one in some),
         np.concatenate([one.facets for one in some]),
         tuple(origin for one in some for origin in one.origins),
-        tuple({stage: None for one in some for stage in one.dead}),
+        tuple(dead for one in some for dead in one.dead),
     )
 
 
@@ -123,14 +123,15 @@ def _known(reads: Sequence[UserRead], model: TemporalModel) -> Known | None:
 def guest(offset: int, model: TemporalModel) -> Known:
     """Somebody of whom nothing is known."""
     users = Users.gather(new_users(1, model.spec, model.initial_user), [np.empty(0, PAIR)])
-    return Known(users, offset, _no_facets(1, model), (None,))
+    return Known(users, offset, _no_facets(1, model), (None,), ((),))
 
 
 def _profiles(
     reads: Sequence[UserRead], users: Users, model: TemporalModel
-) -> tuple[Float, tuple[Origin | None, ...], tuple[str, ...]]:
+) -> tuple[Float, tuple[Origin | None, ...], tuple[tuple[str, ...], ...]]:
     """Facets and origins of the profiles; one that cannot be read is none, and the stage is named."""
-    facets, dead = _no_facets(len(reads), model), False
+    facets = _no_facets(len(reads), model)
+    dead: list[tuple[str, ...]] = [()] * len(reads)
     origins: list[Origin | None] = [None] * len(reads)
     for place in range(len(reads)):
         read = reads[place]
@@ -140,12 +141,12 @@ def _profiles(
             stored = unpack_stored(read.profile, read.edits)
         except UnreadableRecord as exc:
             log.warning("profile_not_read", reason=str(exc))
-            dead = True
+            dead[place] = ("profile",)
             continue
         usable = stored.inputs(model.spec.embedder, model.spec.facet_dim)
         if usable is not None and stored.profile is not None:
             facets[place], origins[place] = usable[0], stored.profile.origin
-    return facets, tuple(origins), ("profile",) if dead else ()
+    return facets, tuple(origins), tuple(dead)
 
 
 def _no_facets(count: int, model: TemporalModel) -> Float:

@@ -20,7 +20,6 @@ from service.lists.history import turn_away
 from service.lists.reading import Known, join
 from service.ports import ItemIndex
 
-
 log = structlog.get_logger("peregrine.scoring")
 
 
@@ -65,7 +64,7 @@ def score(known: Known, at: Int, index: ItemIndex, model: TemporalModel) -> Scor
     try:
         return Scored(queries, pair_scores(inputs, embedded, model))
     except GraphFailed as exc:
-        log.error("pairs_not_scored", reason=str(exc))
+        log.warning("pairs_not_scored", reason=str(exc))
         nothing = np.empty(0, np.int64)
         return Scored(queries, (nothing, nothing, np.empty(0, np.float32)), ("pairs",))
 
