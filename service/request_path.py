@@ -16,6 +16,7 @@ import structlog
 
 from model.process.records import NEVER, Int
 from model.process.temporal_model import TemporalModel
+from service.core.crowd import Crowd
 from service.core.cursors import Served, known_items, nothing_served, serve
 from service.core.log_records import UnreadableRecord
 from service.core.profiles import Origin
@@ -92,13 +93,14 @@ class Recommendation:
 @dataclass(frozen=True, slots=True)
 class Serving:
     """What the request path works with. has_bundle: whether `model` has learned anything; reading, scoring: what
-    requests under way at the same time do together."""
+    requests under way at the same time do together; crowd: remembers the users whose lists were made."""
 
     replica: Replica
     model: TemporalModel
     has_bundle: bool
     reading: Together[Wanted, Known | None] = field(default_factory=lambda: Together(read_together))
     scoring: Together[Question, Scored] = field(default_factory=lambda: Together(score_together))
+    crowd: Crowd = field(default_factory=Crowd)
 
 
 @dataclass(slots=True)
@@ -153,7 +155,15 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
         log.warning("not_embedded", reason=str(exc))
         return popular(case, "fallback", "embed")
     watch.lap("embed")
+    if request.user_id is not None and not request.events and scored.is_finite:
+        _remember(serving.crowd, request.user_id, known, scored)
     return _ranked(case, known, at, scored)
+
+
+def _remember(crowd: Crowd, user_id: str, known: Known, scored: Scored) -> None:
+    """Of whom nothing is known, or may be, resembles nobody."""
+    if known.users.rows["events"][0] and not known.is_off:
+        crowd.note(user_id, scored.queries[0, : known.users.rows["m"].shape[1]])
 
 
 def _ranked(case: Case, known: Known, at: Int, scored: Scored) -> Recommendation:
