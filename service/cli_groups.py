@@ -1,9 +1,9 @@
-"""Commands of a group each: `peregrine bench`, `archive` and `inspect`."""
+"""Commands of a group each: `peregrine bench`, `archive`, `inspect` and `keys`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -12,6 +12,12 @@ from service.cli_options import Archive, Commands, Json, Url
 bench = typer.Typer(cls=Commands, help="Measure the running service.", no_args_is_help=True)
 archive = typer.Typer(cls=Commands, help="Look after the archive of the log.", no_args_is_help=True)
 inspect = typer.Typer(cls=Commands, help="Show what the service remembers.", no_args_is_help=True)
+keys = typer.Typer(cls=Commands, help="API keys in a file; running processes notice a change.", no_args_is_help=True)
+
+KeysFile = Annotated[
+    Path, typer.Option("--file", envvar="PEREGRINE_KEYS_FILE", help="The key file; made if it is not there.")
+]
+KeyName = Annotated[str, typer.Argument(help="Who holds the key.")]
 
 
 @bench.command()
@@ -92,3 +98,35 @@ def dataset(
     from service.commands.archive import dataset
 
     dataset(out, archive, as_json)
+
+
+@keys.command()
+def add(
+    name: KeyName,
+    file: KeysFile,
+    scope: Annotated[
+        list[str], typer.Option(help="What it may: events, recommend, catalogue, models, privacy, admin. Repeat it.")
+    ],
+    per_second: Annotated[Optional[float], typer.Option(help="Requests a second to one process.")] = None,  # noqa: UP045
+    days: Annotated[Optional[int], typer.Option(min=1, help="Days after which it is refused.")] = None,  # noqa: UP045
+) -> None:
+    """Make a key and print it, once; a key of that name is replaced. The file holds its digest alone."""
+    from service.commands.keys import add
+
+    add(file, name, scope, per_second, days)
+
+
+@keys.command("list")
+def list_keys(file: KeysFile, as_json: Json = False) -> None:
+    """Who holds a key, and what it may."""
+    from service.commands.keys import show
+
+    show(file, as_json)
+
+
+@keys.command()
+def revoke(name: KeyName, file: KeysFile) -> None:
+    """Make a key invalid."""
+    from service.commands.keys import revoke
+
+    revoke(file, name)

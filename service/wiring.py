@@ -29,6 +29,7 @@ from service.adapters.redis_keeper import RedisLogKeeper, RedisSnapshots
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
 from service.adapters.redis_profiles import RedisProfileEraser, RedisProfiles, RedisTokenBudget
 from service.adapters.remote_embedder import RemoteEmbedder
+from service.api.audit import Audit
 from service.api.placements import load_placements
 from service.api.services import ApiServices
 from service.attribution import Attribution
@@ -50,6 +51,7 @@ from service.profile_path import Feeder, Limits, Refreshing, Rules, Working
 from service.profile_ports import ProfileEraser, Profiler, TokenBudget
 from service.replica import Replica
 from service.settings import PREFIX, Settings
+from service.wiring_gate import gate_of
 
 log = structlog.get_logger("peregrine.wiring")
 
@@ -129,6 +131,8 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
         close=close,
         attribution=Attribution(impressions if settings.impressions else None),
         placements=load_placements(settings.placements),
+        gate=gate_of(settings),
+        audit=Audit(settings.audit_file),
     )
 
 

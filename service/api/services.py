@@ -12,7 +12,9 @@ from functools import cached_property
 from fastapi import Request
 
 from model.process.temporal_model import TemporalModel
+from service.api.audit import Audit
 from service.api.counts import Counts
+from service.api.gate import Gate
 from service.api.placements import Placements
 from service.attribution import Attribution
 from service.ports import EventLog, EventSource, StateReader, TextEmbedder
@@ -41,6 +43,8 @@ class ApiServices:
     attribution: Attribution = field(default_factory=lambda: Attribution(None))
     placements: Placements = field(default_factory=dict)
     """Named configurations of lists."""
+    gate: Gate = field(default_factory=lambda: Gate(None))
+    audit: Audit = field(default_factory=lambda: Audit(None))
     counts: Counts = field(default_factory=Counts)
     embedding: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while texts are embedded: one thread at a time."""

@@ -127,12 +127,10 @@ def test_a_store_that_is_down_is_named_and_the_rest_is_told(service: Running, mo
         assert found["applied_offset",] >= 1
 
 
-def test_metrics_are_behind_the_key_where_others_can_reach_them(start: Start, keyed: Running) -> None:
-    assert keyed.http.get("/metrics").status_code == httpx.codes.OK  # listens on loopback
-    with start(host="0.0.0.0", api_key="s3cret") as service:  # noqa: S104
-        assert_problem(service.http.get("/metrics"), 401)
-        answer = service.http.get("/metrics", headers={"authorization": "Bearer s3cret"})
-        assert answer.status_code == httpx.codes.OK
-        operation = service.http.get("/openapi.json").json()["paths"]["/metrics"]["get"]
-        assert operation["security"] == [{"bearer": []}, {"header": []}]
-        assert "401" in operation["responses"]
+def test_metrics_are_behind_the_key(keyed: Running) -> None:
+    key = {"authorization": "Bearer s3cret"}
+    assert_problem(keyed.http.get("/metrics"), 401)
+    assert keyed.http.get("/metrics", headers=key).status_code == httpx.codes.OK
+    operation = keyed.http.get("/openapi.json", headers=key).json()["paths"]["/metrics"]["get"]
+    assert operation["security"] == [{"bearer": []}, {"header": []}]
+    assert "401" in operation["responses"]
