@@ -77,7 +77,7 @@ class ExactIndex(ItemRows):
 
     def popular(self, k: int, exclude: Int) -> tuple[Int, Float]:
         """The k available items with the highest 7-day-half-life counts, at floor(log_time / pop_step)."""
-        return self._best(self.popularity(), k, exclude)
+        return self.best(self._counts[: len(self._ids)], k, exclude)
 
     def _best(self, scores: Float, k: int, exclude: Int, allowed: Mask | None = None) -> tuple[Int, Float]:
         """The k highest of `scores` (N,), which it spoils; equal ones in order of index."""

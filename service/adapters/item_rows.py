@@ -23,8 +23,8 @@ from service.core.types import FeedEntry, Position
 from service.ports import Chore, FeedLost
 
 _SMALLEST = 1_024  # rows that are there from the start
-_CHUNK = 20_000
-"""Items whose popularity one chore computes."""
+_CHUNK = 4_000
+"""Items whose popularity one chore computes: few enough to be taken over between two requests."""
 
 
 class ItemRows:
@@ -46,6 +46,7 @@ class ItemRows:
         self._counters: Records = np.zeros(capacity, dtype=layout(self.spec).counters)
         self._available = np.zeros(capacity, dtype=np.bool_)
         self._norms = np.zeros(capacity, dtype=np.float32)
+        self._counts = np.zeros(capacity, dtype=np.float32)
         self._motion = Motion(capacity)
         self._attributes = Attributes()
         self._position = position
@@ -132,9 +133,11 @@ class ItemRows:
 
     def popularity(self) -> Float:
         """(N,) counts with a half-life of 7 days, at floor(log_time / pop_step)."""
-        counters = self._counters[: len(self._ids)]
-        step = self.spec.pop_step
-        elapsed = self._position.log_time // step * step - counters["pop_time"]
+        return _read_only(self._counts[: len(self._ids)])
+
+    def _decayed(self, counters: Records, log_time: int) -> Float:
+        """(B,) the 7-day counts of `counters` (B,) at that floor."""
+        elapsed = log_time // self.spec.pop_step * self.spec.pop_step - counters["pop_time"]
         elapsed[counters["first_event"] == NEVER] = 0
         half_life = self.spec.popularity_half_lives[self._week]
         counts: Float = counters["popularity"][:, self._week] * decay(elapsed, (half_life,))[:, 0]
@@ -155,6 +158,7 @@ class ItemRows:
         index = np.arange(start, start + len(counters))
         index = index[self._counters["offset"][index] == counters["offset"]]
         self._matrix[index, self.spec.dim :] = popularity[index - start]
+        self._counts[index] = self._decayed(self._counters[index], log_time)
         self._written(index)
         self._behind += len(counters)
 
@@ -166,11 +170,11 @@ class ItemRows:
 
     def _bytes(self) -> int:
         """Of the arrays, as far as items fill them."""
-        columns = (self._matrix, self._counters, self._available, self._norms)
+        columns = (self._matrix, self._counters, self._available, self._norms, self._counts)
         return sum(column[: len(self._ids)].nbytes for column in columns)
 
-    def _written(self, index: Int) -> None:
-        """Told after the rows or the availability of the items at `index` have changed."""
+    def _written(self, index: Int, moved: bool = False) -> None:
+        """Told after the rows or the availability of the items at `index` have changed; moved: their vectors, too."""
 
     def _add(self, ids: Sequence[str]) -> None:
         """Registers items that did nothing yet."""
@@ -196,6 +200,7 @@ class ItemRows:
         self._counters = np.concatenate([self._counters, np.zeros(more, dtype=self._counters.dtype)])
         self._available = np.concatenate([self._available, np.zeros(more, dtype=np.bool_)])
         self._norms = np.concatenate([self._norms, np.zeros(more, dtype=np.float32)])
+        self._counts = np.concatenate([self._counts, np.zeros(more, dtype=np.float32)])
         self._motion.grow(capacity + more)
 
     def _show(self, entry: FeedEntry) -> None:
@@ -206,7 +211,7 @@ class ItemRows:
         self._motion.add(index[shown], distance[shown], max(self._position.log_time, entry.position.log_time))
         self._matrix[index, : self.spec.dim] = entry.vectors
         self._norms[index] = np.linalg.norm(entry.vectors, axis=1)
-        self._written(index)
+        self._written(index, moved=True)
 
     def _describe(self, entry: FeedEntry) -> Int:
         """Takes over what lists filter by; returns the indexes."""
@@ -237,7 +242,9 @@ class ItemRows:
     def _weigh(self, index: Int) -> None:
         """Popularity of the items at `index`, at the log's time."""
         if len(index):
-            features = popularity_features(self._counters[index], self._position.log_time, self.spec)
+            counters, log_time = self._counters[index], self._position.log_time
+            self._counts[index] = self._decayed(counters, log_time)
+            features = popularity_features(counters, log_time, self.spec)
             self._matrix[index, self.spec.dim :] = self.model.popularity(features)
 
     def _open(self, index: Int) -> None:

@@ -28,9 +28,9 @@ LEAST = 50_000
 RECALL = 0.99
 DEPTH = 100
 """The list that recall is measured on."""
-_QUERIES = 64
+_QUERIES = 32
 _MEASURED_EVERY = 2_000  # searches
-_MOVED = 0.5  # share of rows written, and
+_MOVED = 0.5  # share of vectors written, and
 _NEW = 0.05  # share of items that came, after which lists are made anew
 
 
@@ -83,9 +83,7 @@ class IvfIndex(ExactIndex):
         """What was found but for the indexes `apart`."""
         if not len(apart):
             return found, scores
-        left = np.ones(len(self._ids), np.bool_)
-        left[apart] = False
-        kept = left[found]
+        kept = ~np.isin(found, apart)
         return found[kept], scores[kept]
 
     def _note(self, query: Float) -> None:
@@ -94,12 +92,12 @@ class IvfIndex(ExactIndex):
         if self._searches % (_MEASURED_EVERY // _QUERIES) == 1 or len(self._asked) < _QUERIES:
             self._asked.append(query)
 
-    def _written(self, index: Int) -> None:
+    def _written(self, index: Int, moved: bool = False) -> None:
         if self._dirty is not None:
             self._dirty.append(index)
         if self._lists is not None:
             inside = index[index < len(self._lists)]
-            self._moved += len(inside)
+            self._moved += moved * len(inside)
             self._lists.write(inside, self._matrix[inside], self._available[inside])
 
     def chore(self) -> Chore | None:
