@@ -52,7 +52,9 @@ class ExactIndex(ItemRows):
         scores[place[there]] += addition[there]
         if bonus is not None:
             scores += bonus[some]
-        scores[~self._available[some] | np.isin(some, exclude)] = -np.inf
+        scores[~self._available[some]] = -np.inf
+        if len(exclude):
+            scores[np.isin(some, exclude)] = -np.inf
         found, best = highest(scores, k)
         return some[found], best
 

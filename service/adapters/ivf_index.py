@@ -50,6 +50,7 @@ class IvfIndex(ExactIndex):
         self._searches = 0
         self._measured_at = -_MEASURED_EVERY
         self._recall = 1.0
+        self._marked = np.zeros(0, np.bool_)  # of all items, False but for moments
 
     def top_k(
         self,
@@ -71,10 +72,10 @@ class IvfIndex(ExactIndex):
         apart = np.concatenate([own, exclude])
         found, scores = lists.search(query, int(lists.probes / share), allowed)
         found, scores = self._without(apart[apart < count], found, scores)
-        rest = np.concatenate([np.arange(len(lists), count), own[own < len(lists)]])  # new items, and the user's own
+        rest = np.concatenate([np.sort(own[own < len(lists)]), np.arange(len(lists), count)])  # theirs, and new ones
         if allowed is not None:
-            rest = rest[(rest < count) & allowed[np.minimum(rest, count - 1)]]
-        more, extra = self._among(np.unique(rest[rest < count]), query, k, additions, exclude)
+            rest = rest[allowed[rest]]
+        more, extra = self._among(rest, query, k, additions, exclude)
         if len(found) + len(more) < k:
             return super().top_k(query, k, additions, exclude, allowed, bonus)
         return _best_of(np.concatenate([found, more]), np.concatenate([scores, extra]), k)
@@ -83,7 +84,11 @@ class IvfIndex(ExactIndex):
         """What was found but for the indexes `apart`."""
         if not len(apart):
             return found, scores
-        kept = ~np.isin(found, apart)
+        if len(self._marked) < len(self._ids):
+            self._marked = np.zeros(len(self._matrix), np.bool_)
+        self._marked[apart] = True
+        kept = ~self._marked[found]
+        self._marked[apart] = False
         return found[kept], scores[kept]
 
     def _note(self, query: Float) -> None:

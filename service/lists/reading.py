@@ -9,7 +9,7 @@ import numpy as np
 import structlog
 
 from model.process.batch import Users
-from model.process.records import PAIR, SWITCHED_OFF, Float, new_users
+from model.process.records import PAIR, SWITCHED_OFF, Float, Records, new_users
 from model.process.temporal_model import TemporalModel
 from model.spec import FACETS
 from service.core.blobs import unpack_users
@@ -63,8 +63,8 @@ def join(some: Sequence[Known]) -> Known:
         return some[0]
     starts = np.cumsum([0, *(len(one.users.pairs) for one in some)])
     users = Users(
-        np.concatenate([one.users.rows for one in some]),
-        np.concatenate([one.users.pairs for one in some]),
+        _joined([one.users.rows for one in some]),
+        _joined([one.users.pairs for one in some]),
         np.concatenate([[0], *(one.users.starts[1:] + start for one, start in zip(some, starts, strict=False))]),
     )
     return Known(
@@ -74,6 +74,11 @@ def join(some: Sequence[Known]) -> Known:
         tuple(origin for one in some for origin in one.origins),
         tuple(dead for one in some for dead in one.dead),
     )
+
+
+def _joined(parts: Sequence[Records]) -> Records:
+    """One after the other; numpy's own way compares all fields of all parts first."""
+    return np.frombuffer(bytearray().join([part.tobytes() for part in parts]), dtype=parts[0].dtype)
 
 
 @dataclass(frozen=True, slots=True)
