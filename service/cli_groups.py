@@ -79,6 +79,19 @@ def profiles(
     run(users, seconds, concurrency, as_json)
 
 
+@bench.command("recommend")
+def bench_recommend(
+    items: Annotated[int, typer.Option(min=100, help="Items of the catalogue.")] = 10_000,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long lists are timed.")] = 60.0,
+    rate: Annotated[float, typer.Option(min=1.0, help="Lists a second while they are timed.")] = 150.0,
+    as_json: Json = False,
+) -> None:
+    """How fast lists are at this size, how many a second one API process makes, and what its index finds and costs."""
+    from service.commands.bench_recommend import run
+
+    run(items, seconds, rate, as_json)
+
+
 @inspect.command()
 def request(
     request_id: Annotated[str, typer.Argument(help="`request_id` of an answer with a list.")],

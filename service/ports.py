@@ -19,6 +19,7 @@ from service.core.types import Append, Appended, Backlog, Commit, Erasure, Posit
 from service.keeper_ports import Erasures, EventArchive, LogKeeper, Snapshots
 from service.serving_ports import (
     ActiveState,
+    Chore,
     FeedLost,
     Generation,
     GenerationEnded,
@@ -32,6 +33,7 @@ from service.serving_ports import (
 
 __all__ = [
     "ActiveState",
+    "Chore",
     "Erasures",
     "EventArchive",
     "EventLog",

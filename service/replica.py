@@ -105,21 +105,25 @@ class Replica:
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         """Follows for the time of the block."""
-        parts = [self._follow()] if self.clock == "event" else [self._follow(), self._advance()]
-        tasks = [asyncio.create_task(part) for part in parts]
+        tasks = [asyncio.create_task(part) for part in (self._follow(), self._tend())]
         try:
             yield
         finally:
             for task in tasks:
                 await _end(task)
 
-    async def _advance(self) -> None:
-        """Keeps the index at the wall clock. What goes wrong in one second must not stop the following."""
+    async def _tend(self) -> None:
+        """Keeps the index at the wall clock, and does its chores beside the requests. What goes wrong in one second
+        must not stop the following."""
         while True:
             try:
-                self.index.advance(int(time.time()))
+                if self.clock == "wall":
+                    self.index.advance(int(time.time()))
+                while (chore := self.index.chore()) is not None:
+                    await asyncio.to_thread(chore.compute)
+                    chore.finish()
             except Exception:
-                log.exception("items_not_advanced", log_time=self.index.position.log_time)
+                log.exception("items_not_tended", log_time=self.index.position.log_time)
             await asyncio.sleep(1.0)
 
     async def _follow(self) -> None:

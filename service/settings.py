@@ -92,6 +92,11 @@ class Settings(ProfileSettings):
         description="What `now` is. wall: the time of day (live). event: the newest timestamp in the log (replay, "
         "import, demo); future timestamps are then accepted up to the year 2100.",
     )
+    index: Literal["auto", "exact", "ivf"] = Field(
+        "auto",
+        description="How items are searched. exact: all of them. ivf: the lists of items nearest to the user, which "
+        "find 99 % of the true Top-100. auto: ivf from 50,000 items on, and exact where the events are the clock.",
+    )
     unknown_items: Literal["create", "reject"] = Field(
         "create",
         description="What an event for an item that the catalogue does not know does: create it, or be refused.",

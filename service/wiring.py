@@ -11,8 +11,10 @@ import structlog
 from pydantic import SecretStr
 
 from model.text import SentenceEncoder, has_sentence_encoder
-from service.adapters.bundle import NO_BUNDLE, Bundle, load_bundle, no_bundle
+from service.adapters.bundle import NO_BUNDLE, SPARE, Bundle, load_bundle, no_bundle
 from service.adapters.exact_index import ExactIndex
+from service.adapters.ivf_index import LEAST, IvfIndex
+from service.adapters.onnx_model import OnnxModel
 from service.adapters.redis_clients import Server, check_server
 from service.adapters.redis_erasures import RedisErasures, RedisFiles
 from service.adapters.redis_generations import RedisActiveState, RedisGenerations
@@ -32,9 +34,11 @@ from service.ports import (
     EventArchive,
     EventSource,
     Generations,
+    ItemIndex,
     LogKeeper,
     Snapshots,
     StateStore,
+    TemporalModel,
     TextEmbedder,
 )
 from service.profile_ports import ProfileEraser
@@ -84,12 +88,13 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     Raises ConfigurationError; a store that is down is no reason not to start.
     """
     log_server, state_server = servers(settings)
-    bundle = bundle or read_bundle(settings)
+    bundle = bundle or read_bundle(settings, SPARE)
     profiles, budget = RedisProfiles(state_server), RedisTokenBudget(state_server, settings.chat_daily_tokens)
     event_log = RedisEventLog(log_server, window=settings.dedupe_window, max_lag=settings.max_lag)
     state = RedisActiveState(state_server, bundle.model.spec)
     impressions = RedisImpressions(state_server, settings.impressions, settings.impression_seconds)
-    replica = Replica(state, lambda: ExactIndex(bundle.model), bundle.model.spec, bundle.hash, settings.clock)
+    new_index = partial(_new_index, settings, bundle.model)
+    replica = Replica(state, new_index, bundle.model.spec, bundle.hash, settings.clock)
 
     async def close() -> None:
         for connection in (event_log, state, profiles, budget, impressions):
@@ -157,6 +162,14 @@ def build_keeper(settings: Settings) -> KeeperServices:
     )
 
 
+def _new_index(settings: Settings, model: TemporalModel) -> ItemIndex:
+    """With the events as the clock, lists must not depend on how fast they are asked for."""
+    at_once = settings.clock == "event"
+    if settings.index == "exact" or (settings.index == "auto" and at_once):
+        return ExactIndex(model, at_once)
+    return IvfIndex(model, at_once, 1 if settings.index == "ivf" else LEAST)
+
+
 def close_embedder(embedder: TextEmbedder | None) -> None:
     if isinstance(embedder, RemoteEmbedder):
         embedder.close()
@@ -193,13 +206,18 @@ def servers(settings: Settings) -> tuple[Server, Server]:
     return servers
 
 
-def read_bundle(settings: Settings) -> Bundle:
-    """The bundle of the settings. An empty folder is one that is yet to come; a missing one is a mistake."""
+def read_bundle(settings: Settings, spare: tuple[str, ...] = ()) -> Bundle:
+    """The bundle of the settings. An empty folder is one that is yet to come; a missing one is a mistake.
+
+    spare: graphs that this process can do without.
+    """
     folder = settings.bundle
     if folder is None or (folder.is_dir() and not any(folder.iterdir())):
         log.warning("no_bundle", serving="popular items", folder=str(folder))
         return no_bundle()
-    bundle = load_bundle(folder)
+    bundle = load_bundle(folder, spare=spare)
+    if isinstance(bundle.model, OnnxModel) and bundle.model.missing:
+        log.error("graphs_missing", graphs=bundle.model.missing, folder=str(folder))
     log.info("bundle_loaded", version=bundle.version, bundle=bundle.hash[:12], preset=bundle.model.spec.preset)
     return bundle
 

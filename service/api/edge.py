@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
+from functools import lru_cache
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -97,10 +98,10 @@ class _Request:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["x-request-id"] = self.id
-            for name, value in self.headers:
-                headers.setdefault(name, value)
+            given = message["headers"]
+            present = {name for name, _ in given}
+            ours = ((b"x-request-id", self.id.encode()), *_encoded(self.headers))
+            message["headers"] = [*given, *(pair for pair in ours if pair[0] not in present)]
         await self._send(message)
 
     def write_line(self) -> None:
@@ -111,6 +112,11 @@ class _Request:
         getattr(log, level)(
             "request", method=scope["method"], path=_shown(scope["path"]), status=self.status, milliseconds=milliseconds
         )
+
+
+@lru_cache(maxsize=256)
+def _encoded(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers)
 
 
 def _shown(path: str) -> str:

@@ -28,6 +28,12 @@ router = APIRouter(tags=["operations"])
 PATH = "/metrics"
 _EXAMPLE = "# HELP peregrine_lag Log records that wait to be applied.\n# TYPE peregrine_lag gauge\nperegrine_lag 0.0\n"
 
+_FIGURES = {
+    "bytes_per_item": "Memory that this replica's index takes for an item.",
+    "recall": "Share of the true Top-100 that searches find, measured on queries of late.",
+    "lists_read": "Share of the inverted lists that a search reads.",
+}
+
 T = TypeVar("T")
 
 
@@ -111,6 +117,8 @@ class Scrape:
         replica = self.services.replica
         yield _gauge("ready", "1 if this replica's items are loaded and followed.", not replica.reasons)
         yield _gauge("items", "Items in this replica's index.", len(replica.index.ids))
+        for name, figure in replica.index.figures.items():
+            yield _gauge(f"index_{name}", _FIGURES[name], figure)
         yield _gauge("index_offset", "Offset up to which this replica's items are.", replica.index.position.offset)
 
     def _log(self, backlog: Backlog) -> Iterator[Metric]:

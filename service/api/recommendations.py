@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from service.api.bare_route import BareRoute
 from service.api.bodies import read_model
 from service.api.list_answers import answer_of, batch_of, impression_of, next_cursor, timed
 from service.api.list_queries import PlainQuery, RecommendationQuery
@@ -27,7 +28,7 @@ from service.core.rules import Rules
 from service.request_path import Request as Asked
 from service.request_path import recommend
 
-router = APIRouter(tags=["recommendations"])
+router = APIRouter(tags=["recommendations"], route_class=BareRoute)
 
 UserId = Annotated[
     str, Path(min_length=1, max_length=256, pattern=PLAIN, description="Any id; unknown users get a list, too.")

@@ -68,7 +68,7 @@ class ApiServices:
         """Of what belongs to the replica's index. Raises StoreUnavailable if there is nothing to read."""
         return self.replica.reader
 
-    @property
+    @cached_property
     def serving(self) -> Serving:
         return Serving(self.replica, self.model, self.has_bundle)
 

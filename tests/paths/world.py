@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from copy import copy, deepcopy
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -153,3 +155,10 @@ async def until_ready(replica: Replica, seconds: float = 2.0) -> None:
     async with asyncio.timeout(seconds):
         while replica.reasons:
             await asyncio.sleep(0.002)
+
+
+def frozen(serving: Serving) -> Serving:
+    """The same, whose items no longer follow the feed."""
+    replica = copy(serving.replica)
+    replica.view = replace(replica.view, index=deepcopy(replica.view.index))
+    return Serving(replica, serving.model, serving.has_bundle)
