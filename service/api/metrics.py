@@ -92,6 +92,7 @@ class Scrape:
     def collect(self) -> Iterator[Metric]:
         """As prometheus_client asks for them."""
         yield from self._counted()
+        yield from self.services.timings.collect()
         yield from self._replica()
         up = GaugeMetricFamily("peregrine_store_up", "1 if the store answers.", labels=["store"])
         up.add_metric(["log"], self.backlog is not None)

@@ -16,6 +16,7 @@ from service.api.audit import Audit
 from service.api.counts import Counts
 from service.api.gate import Gate
 from service.api.placements import Placements
+from service.api.timings import Timings
 from service.attribution import Attribution
 from service.ports import EventLog, EventSource, StateReader, TextEmbedder
 from service.profile_ports import ProfileBook, TokenBudget
@@ -47,6 +48,7 @@ class ApiServices:
     gate: Gate = field(default_factory=lambda: Gate(None))
     audit: Audit = field(default_factory=lambda: Audit(None))
     counts: Counts = field(default_factory=Counts)
+    timings: Timings = field(default_factory=Timings)
     embedding: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while texts are embedded: one thread at a time."""
     patching: asyncio.Lock = field(default_factory=asyncio.Lock)

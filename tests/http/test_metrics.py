@@ -72,6 +72,40 @@ def test_events_are_counted_by_what_became_of_them(start: Start) -> None:
     assert found["items",] == 2
 
 
+def test_requests_are_timed_by_route_and_lists_by_stage(start: Start) -> None:
+    with start() as service:
+        service.applied([event()])
+        for user in ("ann", "bob/x"):
+            service.recommend(user)
+        service.http.post("/v1/recommendations/batch", json={"user_ids": ["ann", "bob", "cid"]}).raise_for_status()
+        for method, path in (("GET", "/any/where"), ("PURGE", "/any/where"), ("PURGE", "/v1/events")):
+            service.http.request(method, path)
+        found = scraped(service)
+    shown = "/v1/users/{user_id:path}/recommendations"
+    assert found["request_seconds_count", "GET", shown, "200"] == 2
+    assert found["request_seconds_bucket", "+Inf", "GET", shown, "200"] == 2
+    assert 0.0 < found["request_seconds_sum", "GET", shown, "200"] < 2 * DEADLINE
+    assert found["request_seconds_count", "POST", "/v1/events", "200"] == 1  # waits until it is applied
+    assert found["request_seconds_count", "none", "none", "404"] == 2
+    assert [key for key in found if "PURGE" in key] == []
+    for stage in ("state", "embed", "search"):
+        assert found["stage_seconds_count", stage] == 3
+    assert found["lists_total", "model"] == 5
+
+
+def test_lists_that_did_without_a_stage_are_counted_by_it(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(*_: Any) -> None:
+        raise StoreUnavailable("state: Timeout")
+
+    before = scraped(service)
+    with monkeypatch.context() as patch:
+        patch.setattr(service.services.replica.view.reader, "users", silent)
+        assert service.recommend("ann")["degraded"] == ["state"]
+    found = scraped(service)
+    for labels in (("lists_total", "fallback"), ("degraded_lists_total", "state")):
+        assert found[labels] == before.get(labels, 0.0) + 1
+
+
 def test_a_batch_without_a_good_event_is_counted_too(service: Running) -> None:
     before = scraped(service).get(("rejected_total", "event", "invalid"), 0.0)
     assert_problem(service.http.post("/v1/events", json=[{}, {}]), 422)
