@@ -23,7 +23,9 @@ RULES = {
         "pyarrow/libarrow_flight*", "pyarrow/libarrow_python_flight*", "pyarrow/_flight*", "pyarrow/flight*",
     ),
     "Arrow's own S3 (archives are reached through fsspec)": ("pyarrow/libarrow_s3*", "pyarrow/_s3fs*"),
-    "Arrow for C++": ("pyarrow/include", "pyarrow/src", "pyarrow/*.pxd", "pyarrow/includes", "pyarrow/*.pxi", "pyarrow/*.pyx"),
+    "Arrow for C++": (
+        "pyarrow/include", "pyarrow/src", "pyarrow/includes", "pyarrow/*.pxd", "pyarrow/*.pxi", "pyarrow/*.pyx",
+    ),
 }  # fmt: skip
 
 
