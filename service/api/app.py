@@ -72,4 +72,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             yield
         finally:
             services.draining = True
+            await services.freshness.aclose()
     await services.close()

@@ -14,6 +14,7 @@ from fastapi import Request
 from model.process.temporal_model import TemporalModel
 from service.api.audit import Audit
 from service.api.counts import Counts
+from service.api.freshness import Freshness
 from service.api.gate import Gate
 from service.api.placements import Placements
 from service.api.timings import Timings
@@ -57,6 +58,10 @@ class ApiServices:
     """Under way now."""
     draining: bool = False
     """Set on the way down: /readyz says no, so that no new callers come."""
+
+    @cached_property
+    def freshness(self) -> Freshness:
+        return Freshness(self.replica, self.timings)
 
     @cached_property
     def cursor_key(self) -> bytes:

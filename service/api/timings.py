@@ -43,6 +43,7 @@ class Timings:
     def __init__(self) -> None:
         self._requests: defaultdict[tuple[str, str, str], Histogram] = defaultdict(Histogram)
         self._stages: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self._fresh = Histogram()
         self._lists: Counter[str] = Counter()
         self._dead: Counter[str] = Counter()
 
@@ -60,6 +61,10 @@ class Timings:
         for stage, seconds in stages.items():
             self._stages[stage].observe(seconds)
 
+    def shown(self, seconds: float) -> None:
+        """An event took so long from the end of the append to this replica's lists."""
+        self._fresh.observe(seconds)
+
     def collect(self) -> Iterator[Metric]:
         requests = HistogramMetricFamily(
             "peregrine_request_seconds", "Seconds from a request to the end of its answer.",
@@ -72,6 +77,10 @@ class Timings:
         for stage, histogram in self._stages.items():
             stages.add_metric([stage], histogram.buckets(), histogram.total)
         yield stages
+        fresh = "Seconds from an event in the log to lists that show it; one event at a time is looked at."
+        family = HistogramMetricFamily("peregrine_freshness_seconds", fresh)
+        family.add_metric([], self._fresh.buckets(), self._fresh.total)
+        yield family
         yield _counter("lists", "Answered lists, by how they were made.", "strategy", self._lists)
         yield _counter("degraded_lists", "Answered lists that did without a dead stage.", "stage", self._dead)
 

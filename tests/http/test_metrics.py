@@ -93,6 +93,19 @@ def test_requests_are_timed_by_route_and_lists_by_stage(start: Start) -> None:
     assert found["lists_total", "model"] == 5
 
 
+def test_an_event_that_is_accepted_is_timed_until_lists_show_it(start: Start) -> None:
+    with start() as service:
+        service.applied([event()])
+        deadline = time.monotonic() + DEADLINE
+        while not (found := scraped(service))["freshness_seconds_count",]:
+            assert time.monotonic() < deadline
+        assert 0.0 < found["freshness_seconds_sum",] < DEADLINE
+        assert found["freshness_seconds_bucket", "30.0"] == 1
+    with start(worker=False) as stalled:  # what is looked at is given up at the end
+        stalled.http.post("/v1/events", json=event()).raise_for_status()
+        assert scraped(stalled)["freshness_seconds_count",] == 0
+
+
 def test_lists_that_did_without_a_stage_are_counted_by_it(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     async def silent(*_: Any) -> None:
         raise StoreUnavailable("state: Timeout")
