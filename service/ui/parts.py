@@ -34,10 +34,14 @@ class Tag(TextElement):
 class Spark(Element, component="assets/spark.js"):
     """A line of the last values. label: what it shows, for those who do not see it."""
 
-    def __init__(self, values: Sequence[float], label: str) -> None:
+    def __init__(self, label: str) -> None:
         super().__init__()
-        self.props["values"] = list(values)
+        self.props["values"] = []
         self.props["label"] = label
+
+    def show(self, values: Iterable[float]) -> None:
+        self.props["values"] = list(values)
+        self.update()
 
 
 def card(title: str, classes: str = "") -> Tag:
@@ -70,14 +74,11 @@ def copy_curl(visit: Visit, call: Call[Any], what: str = "") -> Tag:
     return tag
 
 
-def stat(label: str, value: str, note: str = "", **attributes: str) -> Tag:
-    """A number with its name; returns the element that holds the number."""
+def stat(label: str, value: str) -> None:
+    """A number with its name."""
     with Tag("div", "stat"):
         Tag("div", "stat-label", label)
-        number = Tag("div", "stat-value", value, **attributes)
-        if note:
-            Tag("div", "stat-note", note)
-    return number
+        Tag("div", "stat-value", value)
 
 
 def empty(title: str, hint: str) -> Tag:
@@ -112,12 +113,15 @@ def _cell(cell: Cell) -> None:
         cell()
 
 
-def field(label: str, value: str = "", classes: str = "", placeholder: str = "") -> ui.input:
+def moment(at: str | None) -> str:
+    """A time of the API's as people read it, still UTC."""
+    return at.replace("T", " ").replace("Z", " UTC") if at else NOTHING
+
+
+def field(label: str, value: str = "", classes: str = "") -> ui.input:
     """A one-line input with its label."""
     box: ui.input = ui.input(label, value=value).props("outlined dense").classes(classes)
     box.props["maxlength"] = "256"
-    if placeholder:
-        box.props["placeholder"] = placeholder
     return box
 
 

@@ -27,14 +27,20 @@ class Ranking(Element, component="assets/ranking.js"):
         """The list of `turn`; known: items by id, for their titles."""
         items = turn.answer.items
         most = max((abs(part.value) for item in items for part in parts(item.reason)), default=1.0)
-        rows = [_row(visit, item, move, known, most) for item, move in zip(items, turn.moves, strict=True)]
+        widest = max((sum(p.value for p in parts(item.reason) if p.value > 0) for item in items), default=1.0) or 1.0
+        rows = [_row(visit, item, move, known, (most, widest)) for item, move in zip(items, turn.moves, strict=True)]
         self.props.update(rows=rows, turn=int(self.props["turn"]) + 1)
         self.update()
 
 
-def _row(visit: Visit, item: Recommended, move: Move, known: Mapping[str, Json], most: float) -> dict[str, object]:
+def _row(
+    visit: Visit, item: Recommended, move: Move, known: Mapping[str, Json], scale: tuple[float, float]
+) -> dict[str, object]:
+    """scale: the largest part of the list, and the largest sum of what speaks for an item."""
+    most, widest = scale
     document = known[item.item_id]
     marks = [visit.t(f"live.{mark}") for mark in ("pinned", "explored") if getattr(item, mark)]
+    found = [_part(visit, part, known, most) for part in parts(item.reason)]
     return {
         "id": item.item_id,
         "rank": item.rank,
@@ -44,7 +50,8 @@ def _row(visit: Visit, item: Recommended, move: Move, known: Mapping[str, Json],
         "title": title_of(document),
         "note": " · ".join(filter(None, [note_of(document), *marks])),
         "score": f"{item.score:.2f}",
-        "parts": [_part(visit, part, known, most) for part in parts(item.reason)],
+        "parts": found,
+        "sum": round(sum(part.value for part in parts(item.reason) if part.value > 0) / widest, 3),
     }
 
 

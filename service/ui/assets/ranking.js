@@ -10,8 +10,8 @@ export default {
             <span class="move"><span aria-hidden="true">{{ arrows[row.move] }}{{ row.by || "" }}</span
               ><span class="sr-only">{{ row.said }}</span></span>
             <span class="what"><span class="title">{{ row.title }}</span><span class="note">{{ row.note }}</span></span>
-            <span class="why" aria-hidden="true"><i v-for="part in row.parts" :class="'part-' + part.kind"
-              v-show="part.value > 0" :style="{ flexGrow: Math.max(part.value, 0) }"></i></span>
+            <span class="why" aria-hidden="true"><b :style="{ width: 100 * row.sum + '%' }"><i v-for="part in row.parts" :class="'part-' + part.kind"
+              v-show="part.value > 0" :style="{ flexGrow: Math.max(part.value, 0) }"></i></b></span>
             <span class="score">{{ row.score }}</span>
           </summary>
           <p v-if="!row.parts.length" class="note">{{ words.none }}</p>

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from service.client import Json
-from service.ui.parts import NOTHING, Tag, empty, link, stat, table
+from service.ui.parts import Tag, empty, link, moment, stat, table
 from service.ui.titles import title_of
 from service.ui.visit import Visit
 
@@ -17,7 +17,7 @@ def facts(visit: Visit, known: Json) -> None:
     with Tag("div", "stats"):
         for name in ("events", "moments", "items"):
             stat(visit.t(f"user.{name}"), str(known[name]))
-    said = [visit.t("user.last", at=known["last_event_at"] or NOTHING)]
+    said = [visit.t("user.last", at=moment(known["last_event_at"]))]
     if known["late"]:
         said.append(visit.t("user.late", n=known["late"]))
     if not known["personalised"]:
@@ -41,7 +41,7 @@ def profile(visit: Visit, described: Json | None) -> None:
                 if facet["status"] != "made":
                     Tag("span", "note", visit.t(f"profile.{facet['status']}"))
     source = visit.t(f"profile.{described['source'] or 'edited'}")
-    Tag("p", "note", f"{source} · {described['made_at'] or NOTHING}")
+    Tag("p", "note", f"{source} · {moment(described['made_at'])}")
 
 
 def recent(visit: Visit, known: Json, titles: Mapping[str, Json]) -> None:
@@ -51,7 +51,8 @@ def recent(visit: Visit, known: Json, titles: Mapping[str, Json]) -> None:
         return
     heads = [visit.t(f"column.{name}") for name in ("item", "kind", "at")]
     rows = [
-        (lambda slot=slot: item_link(titles[slot["item_id"]]), slot["type"], slot["at"]) for slot in known["neighbours"]
+        (lambda slot=slot: item_link(titles[slot["item_id"]]), slot["type"], moment(slot["at"]))
+        for slot in known["neighbours"]
     ]
     table(visit.t("user.recent"), heads, rows)
 

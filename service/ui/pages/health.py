@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from nicegui import ui
 
 from service.client import ClientError, calls
 from service.client.answers import Status
-from service.ui.parts import NOTHING, Spark, Tag, card, copy_curl, empty, problem, stat, table
+from service.ui.parts import NOTHING, Spark, Tag, card, copy_curl, empty, problem, table
 from service.ui.scrape import Number, Scrape, read
 from service.ui.visit import Visit
 
 SECONDS = 2.0
-_KEPT = 60
 RATES = {"events": "peregrine_accepted_total", "refused": "peregrine_refused_requests_total"}
+_NAMED = {"lag", "events", "refused", "took", "items"}
+_KEPT = 60
 _MEGABYTE = 1e6
 
 
@@ -25,7 +26,8 @@ async def build(visit: Visit, _: Mapping[str, str]) -> None:
     """Numbers first, every metric below."""
     Tag("h1", "", visit.t("nav.health"))
     Tag("p", "lead", visit.t("health.lead"))
-    health = Health(visit, Tag("div", "health"))
+    health = Health(visit)
+    health.build()
     await health.look()
     ui.timer(SECONDS, health.look, immediate=False)
 
@@ -39,101 +41,131 @@ class Look:
     scrape: Scrape
 
 
-@dataclass
-class Health:
-    """Keeps the last looks for rates and lines."""
+@dataclass(frozen=True)
+class Box:
+    """A number with the line of its last values."""
 
-    visit: Visit
-    place: Tag
-    _before: Scrape | None = None
-    _lines: dict[str, deque[float]] = field(default_factory=dict)
+    number: Tag
+    spark: Spark
+    kept: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
+
+    def put(self, value: float | None, shown: str) -> None:
+        self.number.text = NOTHING if value is None else shown
+        if value is not None:
+            self.kept.append(value)
+            self.spark.show(self.kept)
+
+
+class Health:
+    """Changes numbers where they stand, so that nobody loses their place; builds anew only what there is more of."""
+
+    def __init__(self, visit: Visit) -> None:
+        self.visit = visit
+        self._before: Scrape | None = None
+        self._boxes: dict[str, Box] = {}
+        self._cells: dict[tuple[object, ...], Tag] = {}
+        self._latencies: object = None
+
+    def build(self) -> None:
+        """The places, still empty."""
+        with Tag("div", "health"):
+            self._state = Tag("div", "", "", role="status")
+            self._stats = Tag("div", "stats wide")
+            with card(self.visit.t("health.latency")):
+                self._latency = Tag("div")
+            with card(self.visit.t("health.all")):
+                self._all = Tag("div")
+                copy_curl(self.visit, calls.metrics())
 
     async def look(self) -> None:
-        """Asks, then builds anew."""
+        """Asks, and shows what is said."""
         try:
             begun = time.perf_counter()
             ready = await self.visit.service.ready()
             took = time.perf_counter() - begun
             scrape = read(await self.visit.service.metrics(), time.monotonic())
         except ClientError as exc:
-            self.place.clear()
-            with self.place:
+            self._state.clear()
+            with self._state:
                 problem(self.visit, exc)
             return
-        self.place.clear()
-        with self.place:
-            self._show(Look(ready, took, scrape))
+        self._show_state(ready)
+        for name, value, shown in _numbers(Look(ready, took, scrape), self._before):
+            self._box(name).put(value, shown(value or 0.0))
+        self._show_latency(scrape)
+        self._show_all(scrape)
         self._before = scrape
 
-    def _show(self, look: Look) -> None:
+    def _show_state(self, ready: Status) -> None:
+        visit, body = self.visit, ready.body
+        self._state.clear()
+        with self._state, Tag("p", f"state {'good' if ready.ok else 'bad'}"):
+            Tag("strong", "", visit.t("health.ready" if ready.ok else "health.not_ready"))
+            if not ready.ok:
+                Tag("span", "", str(body.get("detail") or ""))
+            if body.get("refusing"):
+                Tag("span", "", visit.t("health.refusing", why=body["refusing"]))
+
+    def _box(self, name: str) -> Box:
+        if name not in self._boxes:
+            label = self.visit.t(f"health.{name}") if name in _NAMED else name
+            with self._stats, Tag("div", "stat-box"):
+                Tag("div", "stat-label", label)
+                self._boxes[name] = Box(Tag("div", "stat-value", ""), Spark(label))
+        return self._boxes[name]
+
+    def _show_latency(self, scrape: Scrape) -> None:
+        rows = [(name, *_quantiles(scrape, name)) for name in scrape.histograms()]
+        if rows == self._latencies:
+            return
+        self._latencies = rows
         visit = self.visit
-        ok, body = look.ready.ok, look.ready.body
-        state = "health.ready" if ok else "health.not_ready"
-        with Tag("p", f"state {'good' if ok else 'bad'}", role="status"):
-            Tag("strong", "", visit.t(state))
-            Tag("span", "", "" if ok else str(body.get("detail") or ""))
-            Tag("span", "", visit.t("health.refusing", why=body["refusing"]) if body.get("refusing") else "")
-        with Tag("div", "stats wide"):
-            self._numbers(look)
-        self._latencies(look.scrape)
-        self._all(look.scrape)
-
-    def _numbers(self, look: Look) -> None:
-        scrape = look.scrape
-        self._line("lag", scrape.value("peregrine_lag"), "{:.0f}".format)
-        for name, metric in RATES.items():
-            rate = scrape.rate(metric, self._before) if scrape.value(metric) is not None else 0.0
-            self._line(name, rate, "{:.1f}/s".format)
-        self._line("took", 1000 * look.took, "{:.1f} ms".format)
-        self._line("items", scrape.value("peregrine_items"), "{:,.0f}".format)
-        for number in scrape.numbers:
-            if "memory" in number.name and number.name.endswith("_bytes"):
-                self._line(_named(number), number.value / _MEGABYTE, "{:,.1f} MB".format)
-            elif "freshness" in number.name and not number.counts:
-                self._line(_named(number), 1000 * number.value, "{:.1f} ms".format)
-
-    def _line(self, name: str, value: float | None, shown: Callable[[float], str]) -> None:
-        known = f"health.{name}"
-        label = self.visit.t(known) if name in _NAMED else name
-        with Tag("div", "stat-box"):
-            stat(label, NOTHING if value is None else shown(value), id=f"stat-{name}")
-            if value is not None:
-                kept = self._lines.setdefault(name, deque(maxlen=_KEPT))
-                kept.append(value)
-                Spark(kept, label)
-
-    def _latencies(self, scrape: Scrape) -> None:
-        visit = self.visit
-        with card(visit.t("health.latency")):
-            rows = []
-            for name in scrape.histograms():
-                bounds = [scrape.quantile(name, q) for q in (0.5, 0.99)]
-                rows.append((name, *(NOTHING if bound is None else f"≤ {bound:g}" for bound in bounds)))
+        self._latency.clear()
+        with self._latency:
             if rows:
                 table(visit.t("health.latency"), [visit.t("column.metric"), "p50", "p99"], rows)
             else:
                 empty(visit.t("health.no_latency"), visit.t("health.no_latency_hint"))
 
-    def _all(self, scrape: Scrape) -> None:
-        visit = self.visit
-        with card(visit.t("health.all")):
-            heads = [visit.t(f"column.{name}") for name in ("metric", "labels", "value", "says")]
-            rows = [(n.name, _labels(n), f"{n.value:g}", n.says) for n in scrape.numbers if not _is_part(n)]
-            table(visit.t("health.all"), heads, rows)
-            copy_curl(visit, calls.metrics())
+    def _show_all(self, scrape: Scrape) -> None:
+        numbers = {(n.name, n.labels): n for n in scrape.numbers if not n.name.endswith("_bucket")}
+        if numbers.keys() != self._cells.keys():
+            self._cells = {}
+            self._all.clear()
+            with self._all:
+                heads = [self.visit.t(f"column.{name}") for name in ("metric", "labels", "value", "says")]
+                table(self.visit.t("health.all"), heads, [self._row(number) for number in numbers.values()])
+        for key, number in numbers.items():
+            self._cells[key].text = f"{number.value:g}"
+
+    def _row(self, number: Number) -> tuple[str, str, Callable[[], object], str]:
+        def value() -> None:
+            self._cells[number.name, number.labels] = Tag("span")
+
+        return number.name, _labels(number), value, number.says
 
 
-_NAMED = {"lag", "events", "refused", "took", "items"}
+def _numbers(look: Look, before: Scrape | None) -> Iterator[tuple[str, float | None, Callable[[float], str]]]:
+    """Name, value and how it is written, of what matters most."""
+    scrape = look.scrape
+    yield "lag", scrape.value("peregrine_lag"), "{:.0f}".format
+    for name, metric in RATES.items():
+        rate = scrape.rate(metric, before) if scrape.value(metric) is not None else 0.0
+        yield name, rate, "{:.1f}/s".format
+    yield "took", 1000 * look.took, "{:.1f} ms".format
+    yield "items", scrape.value("peregrine_items"), "{:,.0f}".format
+    for number in scrape.numbers:
+        named = " ".join([number.name.removeprefix("peregrine_"), _labels(number)]).strip()
+        if "memory" in number.name and number.name.endswith("_bytes"):
+            yield named, number.value / _MEGABYTE, "{:,.1f} MB".format
+        elif "freshness" in number.name and not number.counts:
+            yield named, 1000 * number.value, "{:.1f} ms".format
 
 
-def _is_part(number: Number) -> bool:
-    """A bucket, which the quantiles stand for."""
-    return number.name.endswith("_bucket")
+def _quantiles(scrape: Scrape, name: str) -> list[str]:
+    bounds = [scrape.quantile(name, q) for q in (0.5, 0.99)]
+    return [NOTHING if bound is None else f"\N{LESS-THAN OR EQUAL TO} {bound:g}" for bound in bounds]
 
 
 def _labels(number: Number) -> str:
     return ", ".join(f"{name}={value}" for name, value in number.labels)
-
-
-def _named(number: Number) -> str:
-    return " ".join([number.name.removeprefix("peregrine_"), _labels(number)]).strip()

@@ -34,6 +34,10 @@ async def build(visit: Visit, query: Mapping[str, str]) -> None:
     await live.begin()
 
 
+KINDS = ("popularity", "again", "anyone", "memory", "item", "facet", "rest")
+"""Parts of a score that the legend names."""
+
+
 @dataclass
 class Live:
     """The list and what stands around it."""
@@ -67,6 +71,10 @@ class Live:
                 self._reaction_note = Tag("span", "stat-note", visit.t("live.not_yet"))
             self._strategy = Tag("p", "note", "")
             self._trouble = Tag("div")
+            with Tag("p", "legend"):
+                for kind in KINDS:
+                    Tag("i", f"part-{kind}", aria_hidden="true")
+                    Tag("span", "", visit.t(f"legend.{kind}"))
             words = {"list": visit.t("live.list"), "why": visit.t("live.why"), "none": visit.t("live.no_reason")}
             self._ranking = Ranking(words)
             self._ranking.on("shown", self._shown)

@@ -37,7 +37,7 @@ class Things:
                 names = {name: visit.t(f"shelf.{name}") for name in SHELVES}
                 self._shelf = ui.select(names, value="popular", label=visit.t("live.shelf"), on_change=self._fill)
                 self._shelf.props("outlined dense")
-            self._search = field(visit.t("common.search"), classes="grow", placeholder=visit.t("common.slash"))
+            self._search = field(visit.t("common.search"), classes="grow")
             self._search.props["data-search"] = ""
             self._search.on("keydown.enter", self._fill, [])
             self._place = Tag("div", "things-place")

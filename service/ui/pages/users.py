@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from service.client import Json, NotFound, calls
 from service.ui.pages.about import choose, facts, item_link, profile, recent
-from service.ui.parts import Tag, card, copy_curl, empty, fill, link, table
+from service.ui.parts import Tag, card, copy_curl, empty, fill, link, moment, table
 from service.ui.titles import Titles
 from service.ui.visit import Visit
 
@@ -70,7 +70,12 @@ def _history(visit: Visit, pairs: list[Json], names: dict[str, Json]) -> None:
         return
     heads = [visit.t(f"column.{name}") for name in ("item", "count", "first", "last")]
     rows = [
-        (lambda pair=pair: item_link(names[pair["item_id"]]), str(pair["count"]), pair["first_at"], pair["last_at"])
+        (
+            lambda pair=pair: item_link(names[pair["item_id"]]),
+            str(pair["count"]),
+            moment(pair["first_at"]),
+            moment(pair["last_at"]),
+        )
         for pair in pairs
     ]
     table(visit.t("users.history"), heads, rows)
