@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from service.client import Json
 from service.ui.parts import Tag, empty, link, moment, stat, table
@@ -51,8 +52,7 @@ def recent(visit: Visit, known: Json, titles: Mapping[str, Json]) -> None:
         return
     heads = [visit.t(f"column.{name}") for name in ("item", "kind", "at")]
     rows = [
-        (lambda slot=slot: item_link(titles[slot["item_id"]]), slot["type"], moment(slot["at"]))
-        for slot in known["neighbours"]
+        (partial(item_link, titles[slot["item_id"]]), slot["type"], moment(slot["at"])) for slot in known["neighbours"]
     ]
     table(visit.t("user.recent"), heads, rows)
 

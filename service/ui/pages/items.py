@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from service.client import Json, NotFound, calls
 from service.ui.catalogue import search, shelf
@@ -79,7 +80,7 @@ def _row(visit: Visit, item: Json) -> tuple[Cell, ...]:
     hidden = f" ({visit.t('items.hidden')})" if item.get("hidden") else ""
     price = "" if item.get("price") is None else f"{item['price']:g}"
     return (
-        lambda: item_link(item),
+        partial(item_link, item),
         item["item_id"] + hidden,
         item.get("category") or "",
         item.get("brand") or "",
@@ -138,6 +139,6 @@ class _Item:
             return
         names = await Titles(visit.service).of(entry["item_id"] for entry in answer["items"])
         heads = [visit.t(f"column.{name}") for name in ("item", "cosine")]
-        rows = [(lambda e=entry: item_link(names[e["item_id"]]), f"{entry['score']:.3f}") for entry in answer["items"]]
+        rows = [(partial(item_link, names[entry["item_id"]]), f"{entry['score']:.3f}") for entry in answer["items"]]
         table(visit.t("items.similar"), heads, rows)
         copy_curl(visit, calls.similar_items(self._id, _SIMILAR))

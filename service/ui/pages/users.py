@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from service.client import Json, NotFound, calls
 from service.ui.pages.about import choose, facts, item_link, profile, recent
@@ -52,10 +53,7 @@ async def _user(visit: Visit, user: str) -> None:
             copy_curl(visit, calls.get_user(user, pairs=True))
     with card(visit.t("users.list")):
         heads = [visit.t(f"column.{name}") for name in ("rank", "item", "score")]
-        rows = [
-            (str(item.rank), lambda item=item: item_link(names[item.item_id]), f"{item.score:.2f}")
-            for item in listed.items
-        ]
+        rows = [(str(item.rank), partial(item_link, names[item.item_id]), f"{item.score:.2f}") for item in listed.items]
         table(visit.t("users.list"), heads, rows)
         copy_curl(visit, calls.recommendations(user, _LIST, None, False, None))
     with card(visit.t("user.recent")):
@@ -71,7 +69,7 @@ def _history(visit: Visit, pairs: list[Json], names: dict[str, Json]) -> None:
     heads = [visit.t(f"column.{name}") for name in ("item", "count", "first", "last")]
     rows = [
         (
-            lambda pair=pair: item_link(names[pair["item_id"]]),
+            partial(item_link, names[pair["item_id"]]),
             str(pair["count"]),
             moment(pair["first_at"]),
             moment(pair["last_at"]),
