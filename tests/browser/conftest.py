@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from service.processes.all_in_one import Stack
 from tests.browser import chromium
 from tests.browser.shop import shop
+
+expect.set_options(timeout=30_000)
 
 REQUIRED = "PEREGRINE_TEST_BROWSER"
 """Set to `required`, a machine without a Chromium fails these tests instead of skipping them."""

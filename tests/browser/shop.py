@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +18,8 @@ USERS = ("ada", "bob", "eve")
 @contextmanager
 def shop(folder: Path, **settings: object) -> Iterator[Stack]:
     """With the bundle that is shipped, the sample catalogue and some purchases of USERS."""
-    values = {
-        "data_dir": folder,
-        "port": 0,
-        "ui_port": 0,
-        "ui_users": "ada,bob",
-        "bundle": bundles.shipped(),
-    } | settings
+    ports = {"port": 0, "ui_port": 0}
+    values = {"data_dir": folder, "ui_users": "ada,bob", "bundle": bundles.shipped(), **ports} | settings
     lines: list[str] = []
     with Stack(load_settings(**values), lambda name, line: lines.append(f"{name}: {line}"), 120.0, ui=True) as stack:
         with stack.client() as client:
@@ -36,7 +30,7 @@ def shop(folder: Path, **settings: object) -> Iterator[Stack]:
 def fill(client: Client) -> None:
     """40 purchases."""
     client.put_items(samples(), wait=True)
-    draw = random.Random(7)
     ids = [item["item_id"] for item in samples()]
-    bought = [{"user_id": draw.choice(USERS), "item_id": draw.choice(ids), "type": "purchase"} for _ in range(40)]
+    picked = [(USERS[place % 3], ids[place * place % len(ids)]) for place in range(40)]
+    bought = [{"user_id": user, "item_id": item, "type": "purchase"} for user, item in picked]
     client.post_events(bought, wait=True)

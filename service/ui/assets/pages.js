@@ -38,7 +38,7 @@
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
     if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-    const search = document.querySelector("[data-search] input");
+    const search = document.querySelector("input[data-search], [data-search] input");
     if (search) {
       event.preventDefault();
       search.focus();

@@ -26,7 +26,7 @@ export default {
     </TransitionGroup>`,
   props: { rows: Array, turn: Number, words: Object },
   data() {
-    return { arrows: { up: "▲", down: "▼", new: "★", same: "·" }, ms: "", shown: 0 };
+    return { arrows: { up: "▲", down: "▼", new: "★", same: "·" }, ms: "", shown: this.turn };
   },
   mounted() {
     this.clicks = [];
