@@ -36,11 +36,14 @@ async def frame(visit: Visit, path: str) -> AsyncIterator[None]:
     ui.add_head_html(_HEAD)
     ui.page_title(f"{visit.t(f'nav.{SECTIONS[path]}')} · Peregrine")
     _of_this_load(visit)
-    with Tag("header", "top"):
+    with ui.context.client.layout:  # beside the library's own <main>, not in it
+        head = Tag("header", "top")
+    head.move(target_index=0)
+    with head:
         Tag("a", "brand", "Peregrine", href="/")
         _navigation(visit, path)
         _tools(visit)
-    main = Tag("main", "page")
+    main = Tag("div", "page")
     with main:
         yield
     ui.skip_link(visit.t("nav.skip"), target=main)

@@ -68,6 +68,7 @@ class _Person:
     def _then_again(self, act: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
         async def acting() -> None:
             await act()
+            ui.notify(self.visit.t("common.done"), type="positive", position="top")
             await self._again()
 
         return guarded(self.visit, acting)
