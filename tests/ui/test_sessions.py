@@ -139,4 +139,4 @@ async def test_every_answer_forbids_other_sources_frames_and_sniffing(path: str)
         assert part in policy
     assert "://" not in policy  # no other site is named
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
