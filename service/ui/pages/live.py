@@ -73,8 +73,9 @@ class Live:
             self._trouble = Tag("div")
             with Tag("p", "legend"):
                 for kind in KINDS:
-                    Tag("i", f"part-{kind}", aria_hidden="true")
-                    Tag("span", "", visit.t(f"legend.{kind}"))
+                    with Tag("span"):
+                        Tag("i", f"part-{kind}", aria_hidden="true")
+                        Tag("span", "", visit.t(f"legend.{kind}"))
             words = {"list": visit.t("live.list"), "why": visit.t("live.why"), "none": visit.t("live.no_reason")}
             self._ranking = Ranking(words)
             self._ranking.on("shown", self._shown)
