@@ -18,8 +18,8 @@ MOST = 32
 
 
 class Together(Generic[Q, A]):
-    """Answers many questions by one call, `most` of them at once. If that fails, each is asked alone, so that one cannot
-    spoil the others."""
+    """Answers many questions by one call, `most` of them at once. If that fails, each is asked alone, so that one
+    cannot spoil the others."""
 
     def __init__(self, answer: Callable[[Sequence[Q]], Awaitable[Sequence[A]]], most: int = MOST) -> None:
         self._answer = answer
