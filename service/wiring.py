@@ -16,10 +16,8 @@ from service.adapters.bundle import NO_BUNDLE, SPARE, Bundle, load_bundle, no_bu
 from service.adapters.cached_embedder import CachedEmbedder
 from service.adapters.chat_endpoint import ChatEndpoint
 from service.adapters.chat_profiler import ChatProfiler
-from service.adapters.exact_index import ExactIndex
 from service.adapters.extractive_profiler import ExtractiveProfiler
 from service.adapters.http_endpoint import HttpEndpoint
-from service.adapters.ivf_index import LEAST, IvfIndex
 from service.adapters.onnx_model import OnnxModel
 from service.adapters.redis_clients import Server, check_server
 from service.adapters.redis_erasures import RedisErasures, RedisFiles
@@ -40,11 +38,9 @@ from service.ports import (
     EventArchive,
     EventSource,
     Generations,
-    ItemIndex,
     LogKeeper,
     Snapshots,
     StateStore,
-    TemporalModel,
     TextEmbedder,
 )
 from service.profile_path import Feeder, Limits, Refreshing, Rules, Working
@@ -52,6 +48,7 @@ from service.profile_ports import ProfileEraser, Profiler, TokenBudget
 from service.replica import Replica
 from service.settings import PREFIX, Settings
 from service.wiring_gate import gate_of
+from service.wiring_index import new_index
 
 log = structlog.get_logger("peregrine.wiring")
 
@@ -108,8 +105,8 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     event_log = RedisEventLog(log_server, window=settings.dedupe_window, max_lag=settings.max_lag)
     state = RedisActiveState(state_server, bundle.model.spec)
     impressions = RedisImpressions(state_server, settings.impressions, settings.impression_seconds)
-    new_index = partial(_new_index, settings, bundle.model)
-    replica = Replica(state, new_index, bundle.model.spec, bundle.hash, settings.clock)
+    make_index = partial(new_index, settings, bundle.model)
+    replica = Replica(state, make_index, bundle.model.spec, bundle.hash, settings.clock)
 
     async def close() -> None:
         for connection in (event_log, state, profiles, impressions):
@@ -216,14 +213,6 @@ def build_profiler(
         settings.profiler_seconds,
     )
     return ProfilerServices(working, close)
-
-
-def _new_index(settings: Settings, model: TemporalModel) -> ItemIndex:
-    """With the events as the clock, lists must not depend on how fast they are asked for."""
-    at_once = settings.clock == "event"
-    if settings.index == "exact" or (settings.index == "auto" and at_once):
-        return ExactIndex(model, at_once)
-    return IvfIndex(model, at_once, 1 if settings.index == "ivf" else LEAST)
 
 
 def _profiler(settings: Settings, budget: TokenBudget) -> tuple[Profiler, Callable[[], Awaitable[None]]]:
