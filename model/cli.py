@@ -19,6 +19,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 Data = Annotated[
     str, typer.Option("--data", help="Folder of Parquet, CSV or NDJSON, or complete-journey[:households|:all].")
 ]
+Profiles = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads it
+    typer.Option(help="File that `profile build` made. Default: profiles.parquet of the data folder, if it is there."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
@@ -50,6 +54,7 @@ def train(
     refit: Annotated[
         bool, typer.Option("--refit/--no-refit", help="Train again on train + validation for the chosen epochs.")
     ] = True,
+    profiles: Profiles = None,
     resume: Annotated[
         bool, typer.Option(help="Go on after the last finished epoch of --out; its own settings apply.")
     ] = False,
@@ -74,6 +79,7 @@ def train(
                 seed=seed,
                 threads=threads,
                 refit=refit,
+                profiles=None if (file := _profiles(profiles, data)) is None else str(file.resolve()),
             )
             folder.start(data, config)
         data, config = folder.settings()
@@ -101,13 +107,14 @@ def evaluate(
         typer.Option(help="Items that had an event or are listed by then; those of validation and test; or all."),
     ] = "available",
     baselines: Annotated[bool, typer.Option("--baselines", help="The baselines in the same run.")] = False,
+    profiles: Profiles = None,
     as_json: Json = False,
 ) -> None:
     """Score a model or the baselines offline: each event is ranked from the state before it, then applied."""
     from model.commands_evaluate import run
 
     with told():
-        run(data, model, part, every, candidates, baselines or model is None, as_json)
+        run(data, model, part, every, candidates, baselines or model is None, _profiles(profiles, data), as_json)
 
 
 @app.command()
@@ -120,6 +127,7 @@ def compare(
         Optional[float],  # noqa: UP045
         typer.Option(min=0.0, help="Minutes of search on validation for each model and seed."),
     ] = None,
+    profiles: Profiles = None,
     ablations: Annotated[bool, typer.Option("--ablations", help="The model with one thing changed, as well.")] = False,
     every: Annotated[
         Optional[int],  # noqa: UP045
@@ -131,7 +139,7 @@ def compare(
     from model.commands_compare import compare as run_comparison
 
     with told():
-        done = run_comparison(data, models, ablations, seeds, out, budget, every)
+        done = run_comparison(data, models, ablations, seeds, out, budget, every, _profiles(profiles, data))
     if as_json:
         _answer(done, as_json)
     elif done["models"]:
@@ -162,3 +170,10 @@ def export(
 def _answer(content: dict[str, Any], as_json: bool) -> None:
     """The result on stdout: compact for programs, indented for people."""
     typer.echo(json.dumps(content, indent=None if as_json else 2))
+
+
+def _profiles(named: Path | None, source: str) -> Path | None:
+    from model.data import PROFILES
+
+    beside = Path(source) / PROFILES
+    return named or (beside if beside.is_file() else None)

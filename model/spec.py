@@ -35,6 +35,10 @@ class ModelSpec(BaseModel):
     text_dim: int = Field(512, ge=1, le=8192, description="width of an item's text embedding")
     embedder: str | None = Field(None, description="id of the text embedder of the items; None: known by id alone")
 
+    profiles: str | None = Field(
+        None, description="source of the profiles it was trained with; None: with none, so that facets change nothing"
+    )
+
     event_types: tuple[str, ...] = EVENT_TYPES
     event_weights: dict[str, float] = Field(
         default_factory=lambda: {"dislike": 0.0}, description="weight of a type in all counters; 1 if not named"

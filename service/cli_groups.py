@@ -1,4 +1,4 @@
-"""Commands of a group each: `peregrine bench`, `archive`, `inspect` and `keys`."""
+"""Commands of a group each: `peregrine bench`, `archive`, `inspect`, `keys` and `profile`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from service.cli_options import Archive, Commands, Json, Url
+from service.cli_options import Archive, Commands, Data, Json, Url
 
 bench = typer.Typer(cls=Commands, help="Measure the running service.", no_args_is_help=True)
 archive = typer.Typer(cls=Commands, help="Look after the archive of the log.", no_args_is_help=True)
@@ -18,6 +18,26 @@ KeysFile = Annotated[
     Path, typer.Option("--file", envvar="PEREGRINE_KEYS_FILE", help="The key file; made if it is not there.")
 ]
 KeyName = Annotated[str, typer.Argument(help="Who holds the key.")]
+
+profile = typer.Typer(cls=Commands, help="Profiles of a data set's users.", no_args_is_help=True)
+
+
+@profile.command()
+def build(
+    data: Data,
+    out: Annotated[Optional[Path], typer.Option(help="File. Default: profiles.parquet of the data folder.")] = None,  # noqa: UP045
+    days: Annotated[float, typer.Option(min=0.01, help="A user is looked at that often.")] = 7.0,
+    most_tokens: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Tokens to spend at most. Default: PEREGRINE_CHAT_DAILY_TOKENS."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether the cost is all right.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Describe users as they were before each period, to train with profiles. Goes on where it was interrupted."""
+    from service.commands.profile_build import run
+
+    run(data, out, days, most_tokens, yes, as_json)
 
 
 @bench.command()
@@ -44,6 +64,19 @@ def ingest(
     from service.commands.bench_ingest import run
 
     run(events, seconds, entities, as_json)
+
+
+@bench.command()
+def profiles(
+    users: Annotated[int, typer.Option(min=100, help="Users to describe.")] = 2_000,
+    seconds: Annotated[float, typer.Option(min=0.001, help="Of one call of the made-up language model.")] = 0.05,
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Calls at once.")] = 8,
+    as_json: Json = False,
+) -> None:
+    """How many users a second one profiler describes, against what the language model lets through."""
+    from service.commands.bench_profiles import run
+
+    run(users, seconds, concurrency, as_json)
 
 
 @bench.command("recommend")

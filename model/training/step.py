@@ -13,7 +13,6 @@ from torch import Tensor
 from model.process.batch import Events
 from model.process.popularity import popularity_features
 from model.process.records import NEVER, UNSET_ITEM, Float, Int
-from model.spec import FACETS
 from model.state import USER_STEPS, TrainingState
 from model.torch_model import TorchModel
 from model.training.config import TrainingConfig
@@ -157,8 +156,8 @@ class TrainingStep:
             torch.from_numpy(reads.pair_features[shown]),
             torch.from_numpy(reads.pair_v[shown]),
             torch.from_numpy(reads.pair_row[shown]),
-            torch.zeros(len(reads), len(FACETS), self._spec.facet_dim),
-            torch.zeros(len(reads), len(FACETS)),
+            torch.from_numpy(reads.facets),
+            torch.from_numpy(reads.has),
         )
 
     def _kept(self, moments: int) -> Int:

@@ -52,7 +52,13 @@ def create_app(services: ApiServices) -> FastAPI:
     app.mount(docs.ASSETS, docs.assets())
     problems.install(app)
     openapi.install(app, services.gate.guards)
-    app.add_middleware(Edge, gate=services.gate, audit=services.audit, max_in_flight=services.settings.max_in_flight)
+    app.add_middleware(
+        Edge,
+        gate=services.gate,
+        audit=services.audit,
+        timings=services.timings,
+        max_in_flight=services.settings.max_in_flight,
+    )
     if origins := [origin.strip() for origin in services.settings.cors_origins.split(",") if origin.strip()]:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
     return app
@@ -66,4 +72,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             yield
         finally:
             services.draining = True
+            await services.freshness.aclose()
     await services.close()

@@ -15,6 +15,7 @@ from service.api.audit import Audit
 from service.api.gate import Gate
 from service.api.ids import uuid7
 from service.api.problems import Problem, answer, problem_of
+from service.api.timings import Timings
 
 log = structlog.get_logger("peregrine.access")
 
@@ -36,10 +37,11 @@ _CLIENT_LEFT = 499  # as in nginx's logs: there is nobody to answer any more
 class Edge:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, gate: Gate, audit: Audit, max_in_flight: int) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, audit: Audit, timings: Timings, max_in_flight: int) -> None:
         self._app = app
         self._gate = gate
         self._audit = audit
+        self._timings = timings
         self._max_in_flight = max_in_flight
         self._in_flight = 0
 
@@ -55,6 +57,8 @@ class Edge:
             finally:
                 self._in_flight -= 1
                 request.write_line()
+                route = getattr(scope.get("route"), "path", None)
+                self._timings.request(scope["method"], route, request.status, request.seconds)
 
     async def _handle(self, request: _Request, receive: Receive) -> None:
         scope = request.scope
@@ -95,6 +99,11 @@ class _Request:
         self._started = time.perf_counter()
         scope.setdefault("state", {})["request_id"] = self.id
 
+    @property
+    def seconds(self) -> float:
+        """Since it came."""
+        return time.perf_counter() - self._started
+
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
@@ -107,7 +116,7 @@ class _Request:
     def write_line(self) -> None:
         """Good answers at debug level: the hot path must not wait for a log."""
         level = "debug" if self.status < 400 else "error" if self.status == 500 else "info"
-        milliseconds = round(1000 * (time.perf_counter() - self._started), 2)
+        milliseconds = round(1000 * self.seconds, 2)
         scope = self.scope
         getattr(log, level)(
             "request", method=scope["method"], path=_shown(scope["path"]), status=self.status, milliseconds=milliseconds

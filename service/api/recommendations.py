@@ -95,7 +95,7 @@ async def post_rank(request: Request) -> Response:
     ranked = set(found.item_ids)
     left_out = [item_id for item_id in dict.fromkeys(body.item_ids) if item_id not in ranked]
     answer = answer_of(found, services, request.state.request_id, 1) | {"left_out": left_out}
-    return timed(found, to_json(answer))
+    return timed(services, [found], to_json(answer))
 
 
 @router.post(
@@ -115,7 +115,7 @@ async def post_batch(request: Request) -> Response:
     batch = batch_of(body.user_ids, found, services, request.state.request_id)
     if options.exploration and asked.rules is not None:
         batch["seed"] = asked.rules.seed
-    return timed(found[0], to_json(batch))
+    return timed(services, found, to_json(batch))
 
 
 async def _answer(request: Request, asked: Asked, services: ApiServices) -> Response:
@@ -132,4 +132,4 @@ async def _answer(request: Request, asked: Asked, services: ApiServices) -> Resp
     body = to_json(answer)
     found.stages["serialise"] = time.perf_counter() - started
     services.attribution.note(impression_of(found, services, request.state.request_id, len(asked.served) + 1))
-    return timed(found, body)
+    return timed(services, [found], body)

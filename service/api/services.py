@@ -14,11 +14,13 @@ from fastapi import Request
 from model.process.temporal_model import TemporalModel
 from service.api.audit import Audit
 from service.api.counts import Counts
+from service.api.freshness import Freshness
 from service.api.gate import Gate
 from service.api.placements import Placements
+from service.api.timings import Timings
 from service.attribution import Attribution
 from service.ports import EventLog, EventSource, StateReader, TextEmbedder
-from service.profile_ports import ProfileBook
+from service.profile_ports import ProfileBook, TokenBudget
 from service.replica import Replica
 from service.request_path import Serving
 from service.settings import Settings
@@ -32,6 +34,7 @@ class ApiServices:
     log: EventLog
     replica: Replica
     profiles: ProfileBook
+    budget: TokenBudget
     model: TemporalModel
     version: str
     bundle: str
@@ -46,6 +49,7 @@ class ApiServices:
     gate: Gate = field(default_factory=lambda: Gate(None))
     audit: Audit = field(default_factory=lambda: Audit(None))
     counts: Counts = field(default_factory=Counts)
+    timings: Timings = field(default_factory=Timings)
     embedding: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while texts are embedded: one thread at a time."""
     patching: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -54,6 +58,10 @@ class ApiServices:
     """Under way now."""
     draining: bool = False
     """Set on the way down: /readyz says no, so that no new callers come."""
+
+    @cached_property
+    def freshness(self) -> Freshness:
+        return Freshness(self.replica, self.timings)
 
     @cached_property
     def cursor_key(self) -> bytes:

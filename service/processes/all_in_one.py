@@ -90,7 +90,7 @@ class Stack:
         if self.settings.state_url is None:
             self._start_stores()
         for name in PROCESSES if _wants_profiles(self.settings) else PROCESSES[:-1]:
-            child = Child(name, _environment(self.settings), self._output)
+            child = Child(name, environment(self.settings), self._output)
             self._children.append(child)
             self._exits.callback(child.stop)
         self._wait_until_ready()
@@ -213,7 +213,7 @@ def _wants_profiles(settings: Settings) -> bool:
     return settings.profiles == "auto" and embeds
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def environment(settings: Settings) -> dict[str, str]:
     """The environment of a child: ours, with exactly these settings."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     for name, value in settings.model_dump().items():
