@@ -35,6 +35,8 @@ from service.replica import Replica, View
 log = structlog.get_logger("peregrine.request_path")
 
 _NOTHING: Int = np.empty(0, dtype=np.int64)
+MOST_READ = 500
+"""Users read in one round trip: so many that a store which hangs makes nobody wait for more than one other timeout."""
 MIN_OFFSET_WAIT = 0.1
 """Seconds that a request waits for the offset it asks for."""
 
@@ -98,7 +100,7 @@ class Serving:
     replica: Replica
     model: TemporalModel
     has_bundle: bool
-    reading: Together[Wanted, Known | None] = field(default_factory=lambda: Together(read_together))
+    reading: Together[Wanted, Known | None] = field(default_factory=lambda: Together(read_together, MOST_READ))
     scoring: Together[Question, Scored] = field(default_factory=lambda: Together(score_together))
     crowd: Crowd = field(default_factory=Crowd)
 

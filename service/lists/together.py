@@ -14,14 +14,16 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 MOST = 32
-"""Questions answered together."""
+"""Questions answered together: few enough that others get their turn soon."""
 
 
 class Together(Generic[Q, A]):
-    """Answers many questions by one call. If that fails, each is asked alone, so that one cannot spoil the others."""
+    """Answers many questions by one call, `most` of them at once. If that fails, each is asked alone, so that one
+    cannot spoil the others."""
 
-    def __init__(self, answer: Callable[[Sequence[Q]], Awaitable[Sequence[A]]]) -> None:
+    def __init__(self, answer: Callable[[Sequence[Q]], Awaitable[Sequence[A]]], most: int = MOST) -> None:
         self._answer = answer
+        self._most = most
         self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -35,7 +37,7 @@ class Together(Generic[Q, A]):
 
     async def _work(self) -> None:
         while self._waiting:
-            some, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            some, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             await self._tell(some)
 
     async def _tell(self, some: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:

@@ -125,12 +125,11 @@ class SwitchedReader:
             raise StoreUnavailable("state: switched off")
 
     async def user(self, user_id: str) -> UserRead:
-        if self._switch.delay:
-            await asyncio.sleep(self._switch.delay)
-        self._check()
-        return await self._reader.user(user_id)
+        return (await self.users([user_id]))[0]
 
     async def users(self, user_ids: Sequence[str]) -> list[UserRead]:
+        if self._switch.delay:
+            await asyncio.sleep(self._switch.delay)
         self._check()
         return await self._reader.users(user_ids)
 
