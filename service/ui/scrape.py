@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
+Labels = tuple[tuple[str, str], ...]
+"""Names and values, sorted by name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """One sample. labels: names and values, sorted; counts: a number that only grows."""
+    """One sample. counts: a number that only grows."""
 
     name: str
-    labels: tuple[tuple[str, str], ...]
+    labels: Labels
     value: float
     says: str
     counts: bool
@@ -37,19 +40,24 @@ class Scrape:
         now, then = self.value(name), before.value(name)
         return None if now is None or then is None or now < then else (now - then) / (self.at - before.at)
 
-    def quantile(self, name: str, q: float) -> float | None:
-        """The upper bound of the bucket of a histogram, over all labels, that its quantile q lies in."""
+    def quantile(self, name: str, q: float, labels: Labels | None = None) -> float | None:
+        """The upper bound of the bucket of a histogram that its quantile q lies in; over all labels, or of these."""
         counts: dict[float, float] = {}
         for number in self.numbers:
-            if number.name == f"{name}_bucket":
+            if number.name == f"{name}_bucket" and labels in {None, _rest(number.labels)}:
                 bound = float(dict(number.labels)["le"])
                 counts[bound] = counts.get(bound, 0.0) + number.value
         total = counts.get(float("inf"), 0.0)
         return next((bound for bound in sorted(counts) if total and counts[bound] >= q * total), None)
 
-    def histograms(self) -> dict[str, str]:
-        """Names of the histograms, and what they say."""
-        return {n.name.removesuffix("_bucket"): n.says for n in self.numbers if n.name.endswith("_bucket")}
+    def histograms(self) -> list[tuple[str, Labels]]:
+        """Names of the histograms that have counted something, with each of their labels."""
+        full = (n for n in self.numbers if n.name.endswith("_bucket") and n.value and ("le", "+Inf") in n.labels)
+        return [(number.name.removesuffix("_bucket"), _rest(number.labels)) for number in full]
+
+
+def _rest(labels: Labels) -> Labels:
+    return tuple(label for label in labels if label[0] != "le")
 
 
 def read(text: str, at: float) -> Scrape:

@@ -56,9 +56,11 @@ def scrape(at: float, events: float) -> Scrape:
     accepted.labels(kind="event").inc(events)
     accepted.labels(kind="item").inc(1)
     Gauge("lag", "Waits.", registry=registry).set(3)
-    took = Histogram("took", "Seconds.", buckets=(0.01, 0.1, 1.0), registry=registry)
+    took = Histogram("took", "Seconds.", ["route"], buckets=(0.01, 0.1, 1.0), registry=registry)
     for seconds in [0.005] * 9 + [0.5]:
-        took.observe(seconds)
+        took.labels(route="lists").observe(seconds)
+    took.labels(route="items").observe(0.05)
+    took.labels(route="never asked")
     return read(generate_latest(registry).decode(), at)
 
 
@@ -79,8 +81,9 @@ def test_a_quantile_is_the_bound_of_its_bucket() -> None:
     found = scrape(0.0, 1)
     assert found.quantile("took", 0.5) == 0.01
     assert found.quantile("took", 0.99) == 1.0
+    assert found.quantile("took", 0.5, (("route", "items"),)) == 0.1
     assert found.quantile("no_such_histogram", 0.5) is None
-    assert found.histograms() == {"took": "Seconds."}
+    assert found.histograms() == [("took", (("route", "lists"),)), ("took", (("route", "items"),))]
     assert not any(math.isnan(number.value) for number in found.numbers)
 
 

@@ -12,12 +12,16 @@ from nicegui import ui
 from service.client import ClientError, calls
 from service.client.answers import Status
 from service.ui.parts import NOTHING, Spark, Tag, card, copy_curl, empty, problem, table
-from service.ui.scrape import Number, Scrape, read
+from service.ui.scrape import Labels, Number, Scrape, read
 from service.ui.visit import Visit
 
 SECONDS = 2.0
-RATES = {"events": "peregrine_accepted_total", "refused": "peregrine_refused_requests_total"}
-_NAMED = {"lag", "events", "refused", "took", "items"}
+RATES = {
+    "requests": "peregrine_request_seconds_count",
+    "events": "peregrine_accepted_total",
+    "refused": "peregrine_refused_requests_total",
+}
+_NAMED = {"lag", "freshness", "took", "items", "tokens", *RATES}
 _KEPT = 60
 _MEGABYTE = 1e6
 
@@ -115,7 +119,7 @@ class Health:
         return self._boxes[name]
 
     def _show_latency(self, scrape: Scrape) -> None:
-        rows = [(name, *_quantiles(scrape, name)) for name in scrape.histograms()]
+        rows = [(name, _labels(labels), *_quantiles(scrape, name, labels)) for name, labels in scrape.histograms()]
         if rows == self._latencies:
             return
         self._latencies = rows
@@ -123,7 +127,8 @@ class Health:
         self._latency.clear()
         with self._latency:
             if rows:
-                table(visit.t("health.latency"), [visit.t("column.metric"), "p50", "p99"], rows)
+                heads = [visit.t("column.metric"), visit.t("column.labels"), "p50", "p99"]
+                table(visit.t("health.latency"), heads, rows)
             else:
                 empty(visit.t("health.no_latency"), visit.t("health.no_latency_hint"))
 
@@ -142,30 +147,32 @@ class Health:
         def value() -> None:
             self._cells[number.name, number.labels] = Tag("span")
 
-        return number.name, _labels(number), value, number.says
+        return number.name, _labels(number.labels), value, number.says
 
 
 def _numbers(look: Look, before: Scrape | None) -> Iterator[tuple[str, float | None, Callable[[float], str]]]:
     """Name, value and how it is written, of what matters most."""
     scrape = look.scrape
     yield "lag", scrape.value("peregrine_lag"), "{:.0f}".format
+    fresh = scrape.quantile("peregrine_freshness_seconds", 0.99)
+    yield "freshness", None if fresh is None else 1000 * fresh, "p99 \N{LESS-THAN OR EQUAL TO} {:g} ms".format
     for name, metric in RATES.items():
         rate = scrape.rate(metric, before) if scrape.value(metric) is not None else 0.0
         yield name, rate, "{:.1f}/s".format
     yield "took", 1000 * look.took, "{:.1f} ms".format
     yield "items", scrape.value("peregrine_items"), "{:,.0f}".format
+    if limit := scrape.value("peregrine_profile_tokens_limit"):
+        yield "tokens", scrape.value("peregrine_profile_tokens_today"), f"{{:,.0f}} / {limit:,.0f}".format
     for number in scrape.numbers:
-        named = " ".join([number.name.removeprefix("peregrine_"), _labels(number)]).strip()
         if "memory" in number.name and number.name.endswith("_bytes"):
+            named = " ".join([number.name.removeprefix("peregrine_"), _labels(number.labels)]).strip()
             yield named, number.value / _MEGABYTE, "{:,.1f} MB".format
-        elif "freshness" in number.name and not number.counts:
-            yield named, 1000 * number.value, "{:.1f} ms".format
 
 
-def _quantiles(scrape: Scrape, name: str) -> list[str]:
-    bounds = [scrape.quantile(name, q) for q in (0.5, 0.99)]
+def _quantiles(scrape: Scrape, name: str, labels: Labels) -> list[str]:
+    bounds = [scrape.quantile(name, q, labels) for q in (0.5, 0.99)]
     return [NOTHING if bound is None else f"\N{LESS-THAN OR EQUAL TO} {bound:g}" for bound in bounds]
 
 
-def _labels(number: Number) -> str:
-    return ", ".join(f"{name}={value}" for name, value in number.labels)
+def _labels(labels: Labels) -> str:
+    return ", ".join(f"{name}={value}" for name, value in labels)
