@@ -13,8 +13,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TRAINS := $(filter --train,$(ARGS))
 
-# A file's tests stay together, for many share a server or a bundle that takes seconds to make.
-PYTEST_ARGS ?= --numprocesses=2 --dist=loadfile
+# On two processes: make test PYTEST_ARGS="--numprocesses=2 --dist=loadfile"
+export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
