@@ -39,20 +39,23 @@ def main(settings: Settings) -> None:
     log.info("api_stopped")
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ConfigurationError, which names the setting, if there can be none."""
+def listen(host: str, port: int, of: str = "") -> socket.socket:
+    """A listening socket. Raises ConfigurationError, which names the settings, if there can be none. of: what their
+    names begin with."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as exc:
-        raise ConfigurationError(f"{PREFIX}HOST={host} is no address of this machine: {exc}") from exc
+        raise ConfigurationError(f"{PREFIX}{of}HOST={host} is no address of this machine: {exc}") from exc
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as exc:
         listener.close()
-        raise ConfigurationError(f"cannot listen on {PREFIX}HOST={host}, {PREFIX}PORT={port}: {exc.strerror}") from exc
+        raise ConfigurationError(
+            f"cannot listen on {PREFIX}{of}HOST={host}, {PREFIX}{of}PORT={port}: {exc.strerror}"
+        ) from exc
     return listener
 
 

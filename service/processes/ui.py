@@ -42,7 +42,7 @@ def main(settings: Settings, url: str | None = None) -> None:
     from service.ui.app import create_app
 
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request, with the ids in its path
-    with listen(settings.ui_host, settings.ui_port) as listener:
+    with listen(settings.ui_host, settings.ui_port, "UI_") as listener:
         host, port = listener.getsockname()[:2]
         service = url or local_url(settings)
         application = create_app(settings, service)

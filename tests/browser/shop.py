@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from service.client import Client
@@ -34,3 +35,11 @@ def fill(client: Client) -> None:
     picked = [(USERS[place % 3], ids[place * place % len(ids)]) for place in range(40)]
     bought = [{"user_id": user, "item_id": item, "type": "purchase"} for user, item in picked]
     client.post_events(bought, wait=True)
+
+
+def in_order(client: Client, user: str, shown: Sequence[str]) -> bool:
+    """Whether these items stand as the service ranks them. It is asked a moment later than the page was: scores have
+    moved a little, and near ties may have changed places."""
+    scores = {item.item_id: item.score for item in client.recommendations(user, 100).items}
+    found = [scores[item] for item in shown]
+    return all(upper > lower - 0.1 for upper, lower in pairwise(found)) and found[0] > found[-1] + 0.1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 
 from service.errors import ConfigurationError
 from service.processes import ui
+from tests.cli.running import assert_one_clear_error, peregrine
 from tests.spawned import spawned
 
 PORT = {"PEREGRINE_UI_PORT": "0"}
@@ -43,6 +45,15 @@ def test_the_pages_are_there_where_their_extra_is(tmp_path: Path) -> None:
 
 def test_no_ui_leaves_them_out(tmp_path: Path) -> None:
     assert "pages" not in said(tmp_path, "--no-ui")
+
+
+def test_a_port_that_is_taken_is_named_by_its_setting() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = peregrine("ui", "--url", "http://127.0.0.1:9", PEREGRINE_UI_PORT=port)
+    assert_one_clear_error(done, f"PEREGRINE_UI_PORT={port}")
 
 
 def test_without_the_extra_they_are_left_out_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
