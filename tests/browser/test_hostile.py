@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -9,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from service.client import Client
 from service.processes.all_in_one import Stack
+from tests.browser.shop import shop
 
 HOSTILE = (
     "<img src=x onerror=window.pwned=1>",
@@ -21,6 +23,13 @@ HOSTILE = (
     "\\u003cimg src=x onerror=window.pwned=1\\u003e&lt;b&gt;",
 )
 USER = "<img src=x onerror=window.pwned=1>'\"`${window.pwned=1}</script>{{window.pwned=1}}"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Not the one of the other tests: nobody else is to meet these items."""
+    with shop(tmp_path_factory.mktemp("hostile")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
