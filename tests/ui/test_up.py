@@ -52,7 +52,7 @@ def test_a_port_that_is_taken_is_named_by_its_setting() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = peregrine("ui", "--url", "http://127.0.0.1:9", PEREGRINE_UI_PORT=port)
+        done = peregrine("ui", "--url", "http://127.0.0.1:9", ui_port=port)
     assert_one_clear_error(done, f"PEREGRINE_UI_PORT={port}")
 
 
