@@ -17,6 +17,7 @@ from model.process.temporal_model import TemporalModel
 from service.core.log_records import LogRecords
 from service.core.types import Append, Appended, Backlog, Commit, Erasure, Position
 from service.keeper_ports import Erasures, EventArchive, LogKeeper, Snapshots
+from service.live_ports import LiveModels
 from service.serving_ports import (
     ActiveState,
     FeedLost,
@@ -43,6 +44,7 @@ __all__ = [
     "Impressions",
     "ItemFeed",
     "ItemIndex",
+    "LiveModels",
     "LogKeeper",
     "Snapshots",
     "StateReader",
@@ -198,14 +200,22 @@ class StateStore(Protocol):
 
 class Generations(Protocol):
     """The generations of the state as writers see them. One is active: it is served and written. The next one can be
-    made beside it, from the log, and take its place."""
+    made beside it, from the log, and take its place. Those of other live models are written beside it, too."""
 
     def current(self) -> StateStore:
         """The active one."""
         ...
 
+    def of(self, bundle: str) -> StateStore:
+        """The one that the live model with this bundle's hash writes; the active one if no live model has it."""
+        ...
+
+    def written(self) -> list[StateStore]:
+        """The active one and those of the other live models."""
+        ...
+
     def next(self) -> StateStore:
-        """The one that follows it: blank, or what a former attempt left."""
+        """The one that may take the active one's place: blank, or what a former attempt left."""
         ...
 
     def delete_retired(self, grace_seconds: float) -> int:
@@ -213,5 +223,5 @@ class Generations(Protocol):
         ...
 
     def alone(self) -> bool:
-        """True if nothing but the active one holds anything."""
+        """True if nothing holds anything but the active one and those of live models that have caught up."""
         ...

@@ -12,7 +12,11 @@
             <prefix>:erasure:<id> "<marker's offset> <requested at>", complete also " <completed at>", which expires
             <prefix>:keeper       owner of the keeper's lease, expires
     state   <prefix>:active       number of the generation that is served and written; none written yet: 1
-            <prefix>:retired      hash: by number of a generation, when it ceased to be active (milliseconds)
+            <prefix>:retired      hash: by number of a generation, when it was given up (milliseconds)
+            <prefix>:live         hash: by number of a generation, JSON of the model whose memory it is; not there before
+                                  the first rollout
+            <prefix>:before       number of the generation that was active before the last switch between live models
+            <prefix>:replicas     hash: by replica, "<milliseconds> <numbers of the generations it could serve now>"
             <prefix>:skipped      hash: reasons by offset of records that could not be applied; belongs to the log
       of a generation, <g> = <prefix>:<number>
             <g>:meta              hash: the position's fields, epoch, feed (id of its newest entry), late (events)
@@ -90,6 +94,10 @@ class StateKeys:
     def __init__(self, prefix: str, generation: int = FIRST) -> None:
         self.active = f"{prefix}:active"
         self.retired = f"{prefix}:retired"
+        self.live = f"{prefix}:live"
+        self.before = f"{prefix}:before"
+        self.replicas = f"{prefix}:replicas"
+        self.generations = f"{prefix}:"
         self.skipped = f"{prefix}:skipped"
         self._own = own = f"{prefix}:{generation}"
         self.meta = f"{own}:meta"
@@ -221,7 +229,8 @@ def function_name(name: str) -> str:
 def _source() -> str:
     folder = Path(__file__).parent
     return "\n".join(
-        (folder / name).read_text(encoding="utf-8") for name in ("functions.lua", "profiles.lua", "impressions.lua")
+        (folder / name).read_text(encoding="utf-8")
+        for name in ("functions.lua", "live_models.lua", "profiles.lua", "impressions.lua")
     )
 
 

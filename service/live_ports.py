@@ -1,0 +1,50 @@
+"""The port of the record of live models (`ports` has it, too)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+
+from service.core.live_models import Live, LiveModel
+
+
+class LiveModels(Protocol):
+    """Which models are live, in one place that workers and replicas follow. Every change happens at once or not at all.
+    All raise StoreUnavailable."""
+
+    def live(self) -> Live: ...
+
+    def begin(self, model: LiveModel, serving: LiveModel) -> LiveModel:
+        """Adds a model under a generation of its own, blank or what a former attempt left, and `serving`, the active
+        one, if this is the first. Raises Fenced if its bundle is live, LeaseHeld while a rebuild is under way."""
+        ...
+
+    def note(self, model: LiveModel) -> None:
+        """Replaces what is known of a model. Raises Fenced if it is not live any more."""
+        ...
+
+    def switch(self, generation: int) -> bool:
+        """Makes a live generation the active one; the one before stays live. False, and nothing is done, while its
+        offset is behind. Raises Fenced for one that is not live."""
+        ...
+
+    def end(self, generation: int) -> bool:
+        """Gives a generation up: its writer is fenced, and its records can be deleted (`Generations.delete_retired`).
+        False if it was not live. Raises Fenced for the active one."""
+        ...
+
+    def report(self, replica: str, ready: Collection[int]) -> None:
+        """A replica says which generations it could serve now."""
+        ...
+
+    def withdraw(self, replica: str) -> None:
+        """A replica goes."""
+        ...
+
+    def replicas(self) -> dict[str, frozenset[int]]:
+        """What replicas have reported within seconds."""
+        ...
+
+    def fullness(self) -> float:
+        """Share of the server's memory limit that is taken; 0.0 without a limit."""
+        ...
