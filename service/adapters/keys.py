@@ -13,8 +13,8 @@
             <prefix>:keeper       owner of the keeper's lease, expires
     state   <prefix>:active       number of the generation that is served and written; none written yet: 1
             <prefix>:retired      hash: by number of a generation, when it was given up (milliseconds)
-            <prefix>:live         hash: by number of a generation, JSON of the model whose memory it is; not there before
-                                  the first rollout
+            <prefix>:live         hash: by number of a generation, JSON of the model whose memory it is; none before the
+                                  first rollout
             <prefix>:before       number of the generation that was active before the last switch between live models
             <prefix>:replicas     hash: by replica, "<milliseconds> <numbers of the generations it could serve now>"
             <prefix>:skipped      hash: reasons by offset of records that could not be applied; belongs to the log
