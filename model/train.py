@@ -19,6 +19,7 @@ from rich.console import Console
 
 from model.ablations import COMPOSITIONS
 from model.data.dataset import Dataset
+from model.data.fingerprint import fingerprint
 from model.data.split import Split, split
 from model.evaluate import evaluate, warm
 from model.metrics import Report
@@ -101,7 +102,14 @@ class _Run:
             if figure > at.best_figure:
                 at.best_epoch, at.best_figure = at.epoch, figure
                 save_weights(trainer.model, self._folder.path)
-                self._folder.save_metrics({"dataset": self._dataset.name, "epochs": at.epoch, "validation": report})
+                self._folder.save_metrics(
+                    {
+                        "dataset": self._dataset.name,
+                        "data": fingerprint(self._dataset),
+                        "epochs": at.epoch,
+                        "validation": report,
+                    }
+                )
             self._folder.log(record | {"validation": report})
             at.seconds += time.monotonic() - began
             self._keep(trainer)

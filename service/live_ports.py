@@ -1,11 +1,34 @@
-"""The port of the record of live models (`ports` has it, too)."""
+"""The ports of the life of a model (`ports` has them, too): the registry of bundles, the record of live models."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Protocol
 
+from service.core.bundles import Bundle, RegisteredModel
 from service.core.live_models import Live, LiveModel
+
+
+class ModelRegistry(Protocol):
+    """Bundles by version, each never changed."""
+
+    def models(self) -> list[RegisteredModel]:
+        """Oldest first."""
+        ...
+
+    def add(self, folder: Path) -> RegisteredModel:
+        """Copies a bundle in, unless it is there. Raises BundleError for one that must not be served, and for another
+        one of the same version."""
+        ...
+
+    def load(self, version: str) -> Bundle:
+        """Raises BundleError, which says what is off."""
+        ...
+
+    def folder(self, version: str) -> Path:
+        """Where its files are on this machine."""
+        ...
 
 
 class LiveModels(Protocol):
