@@ -140,6 +140,57 @@ def rebuild(
     run(bundle, data_dir, as_json)
 
 
+@app.command("models")
+def show_models(url: Url = None, as_json: Json = False) -> None:
+    """Show the bundles of the registry, and which are live."""
+    from service.commands.models import show
+
+    show(url, as_json)
+
+
+Version = Annotated[str, typer.Argument(help="As `peregrine models` lists it.")]
+
+
+@app.command()
+def rollout(
+    bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or a version of the registry.")],
+    switch: Annotated[
+        bool, typer.Option("--switch/--hold", help="Take over when the checks are passed, or wait for `activate`.")
+    ] = True,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until it serves, or was refused.")] = True,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Bring another model into service: its memory is made beside the one that serves, checked, then they switch."""
+    from service.commands.models import rollout as run
+
+    run(bundle, switch, wait, url, as_json)
+
+
+@app.command()
+def activate(version: Version, url: Url = None, as_json: Json = False) -> None:
+    """Switch to a live model that is ready."""
+    from service.commands.models import activate as run
+
+    run(version, url, as_json)
+
+
+@app.command()
+def rollback(url: Url = None, as_json: Json = False) -> None:
+    """Switch back to the model that was active before."""
+    from service.commands.models import roll_back
+
+    roll_back(url, as_json)
+
+
+@app.command("give-up")
+def give_up(version: Version, url: Url = None) -> None:
+    """Break a rollout off, or end the time in which one can go back."""
+    from service.commands.models import give_up as run
+
+    run(version, url)
+
+
 @app.command("import")
 def import_data(
     data: Data,

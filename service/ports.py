@@ -49,6 +49,7 @@ __all__ = [
     "ModelRegistry",
     "Snapshots",
     "StateReader",
+    "StateRecords",
     "StateStore",
     "TemporalModel",
     "TextEmbedder",
@@ -128,28 +129,8 @@ class EventSource(Protocol):
         ...
 
 
-class StateStore(Protocol):
-    """One generation of the state as its one writer sees it."""
-
-    @property
-    def generation(self) -> int:
-        """Its number."""
-        ...
-
-    def acquire(self, owner: str, ttl_ms: int) -> int:
-        """Takes the lease and returns a new epoch, higher than any before.
-
-        Raises LeaseHeld, naming the holder; Fenced, if this generation is neither active nor to be the next one.
-        """
-        ...
-
-    def renew(self, owner: str, ttl_ms: int) -> None:
-        """Raises Fenced if the lease is somebody else's by now, or another generation is active."""
-        ...
-
-    def release(self, owner: str) -> None:
-        """Gives the lease back, if it is still `owner`'s."""
-        ...
+class StateRecords(Protocol):
+    """What a writer reads and writes of a generation."""
 
     def position(self) -> Position: ...
 
@@ -180,6 +161,30 @@ class StateStore(Protocol):
 
         Raises Fenced, and writes nothing, if a newer epoch exists or the state's offset is not `commit.previous`.
         """
+        ...
+
+
+class StateStore(StateRecords, Protocol):
+    """One generation of the state as its one writer sees it."""
+
+    @property
+    def generation(self) -> int:
+        """Its number."""
+        ...
+
+    def acquire(self, owner: str, ttl_ms: int) -> int:
+        """Takes the lease and returns a new epoch, higher than any before.
+
+        Raises LeaseHeld, naming the holder; Fenced, if this generation is neither active nor to be the next one.
+        """
+        ...
+
+    def renew(self, owner: str, ttl_ms: int) -> None:
+        """Raises Fenced if the lease is somebody else's by now, or another generation is active."""
+        ...
+
+    def release(self, owner: str) -> None:
+        """Gives the lease back, if it is still `owner`'s."""
         ...
 
     def reset(self, epoch: int, position: Position) -> None:

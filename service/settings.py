@@ -55,6 +55,12 @@ class Settings(ProfileSettings):
         "popular items are served.",
     )
 
+    models: Path | None = Field(
+        None,
+        description="Folder of the registry, where bundles lie that are rolled out while the service runs; one for all "
+        "processes. `up` with its own Valkey takes one in data_dir.",
+    )
+
     placements: Path | None = Field(
         None,
         description="TOML or JSON file of placements: by name, the options that a list of that name is made with. A "

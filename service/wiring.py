@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from uuid import uuid4
@@ -19,25 +20,33 @@ from service.adapters.chat_profiler import ChatProfiler
 from service.adapters.exact_index import ExactIndex
 from service.adapters.extractive_profiler import ExtractiveProfiler
 from service.adapters.http_endpoint import HttpEndpoint
+from service.adapters.model_folder import ModelFolder
 from service.adapters.redis_clients import Server, check_server
 from service.adapters.redis_erasures import RedisErasures, RedisFiles
 from service.adapters.redis_generations import RedisActiveState, RedisGenerations
 from service.adapters.redis_impressions import RedisImpressions
 from service.adapters.redis_keeper import RedisLogKeeper, RedisSnapshots
+from service.adapters.redis_live import RedisLiveModels
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
 from service.adapters.redis_profiles import RedisProfileEraser, RedisProfiles, RedisTokenBudget
 from service.adapters.remote_embedder import RemoteEmbedder
 from service.api.placements import load_placements
 from service.api.services import ApiServices
 from service.attribution import Attribution
-from service.errors import ConfigurationError, StoreUnavailable
-from service.event_path import ArchivedSource
+from service.comparing import Comparing
+from service.core.live_models import LiveModel
+from service.core.log_records import Columns, readable
+from service.errors import BundleError, ConfigurationError, StoreUnavailable
+from service.event_path import ArchivedSource, Checks
+from service.lines import Line, Lines
 from service.ports import (
     Erasures,
     EventArchive,
     EventSource,
     Generations,
+    LiveModels,
     LogKeeper,
+    ModelRegistry,
     Snapshots,
     StateStore,
     TextEmbedder,
@@ -45,12 +54,15 @@ from service.ports import (
 from service.profile_path import Feeder, Limits, Refreshing, Rules, Working
 from service.profile_ports import ProfileEraser, Profiler, TokenBudget
 from service.replica import Replica
+from service.request_path import Serving
 from service.settings import PREFIX, Settings
 
 log = structlog.get_logger("peregrine.wiring")
 
 COMMIT_TIMEOUT = 2.0
 """Seconds: a commit may hold megabytes, and nobody waits for the worker's answer."""
+RECENT, MOST_USERS = 5_000, 200
+"""Newest records looked through for users whose lists are compared, and how many of these."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,10 @@ class WorkerServices:
     source: EventSource
     generations: Generations
     bundle: Bundle
+    models: LiveModels
+    registry: ModelRegistry | None = None
+    check: Checks | None = None
+    """Compares a model that has caught up with the active one."""
 
     @property
     def store(self) -> StateStore:
@@ -100,26 +116,26 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     bundle = bundle or read_bundle(settings)
     profiles = RedisProfiles(state_server)
     event_log = RedisEventLog(log_server, window=settings.dedupe_window, max_lag=settings.max_lag)
-    state = RedisActiveState(state_server, bundle.model.spec)
+    models, registry = RedisLiveModels(state_server, settings.feed_length), open_registry(settings)
+    state = RedisActiveState(state_server, bundle.model.spec, bundle.hash)
     impressions = RedisImpressions(state_server, settings.impressions, settings.impression_seconds)
-    replica = Replica(state, lambda: ExactIndex(bundle.model), bundle.model.spec, bundle.hash, settings.clock)
+    home = Line(bundle, _replica(state, bundle, settings))
 
     async def close() -> None:
         for connection in (event_log, state, profiles, impressions):
             await connection.aclose()
+        models.close()
         _close(embedder)
 
     embedder = _embedder(settings)
     return ApiServices(
         settings=settings,
         log=event_log,
-        replica=replica,
+        lines=Lines(home, partial(_line, settings, state_server, registry), models),
         profiles=profiles,
-        model=bundle.model,
-        version=bundle.version,
-        bundle=bundle.hash,
-        has_bundle=bundle.hash != NO_BUNDLE,
         embedder=embedder,
+        models=models,
+        registry=registry,
         history=partial(_history, settings, log_server),
         close=close,
         attribution=Attribution(impressions if settings.impressions else None),
@@ -144,11 +160,83 @@ def build_worker(settings: Settings, bundle: Bundle | None = None) -> WorkerServ
     source: EventSource = RedisEventSource(log_server)
     if (archive := open_archive(settings)) is not None:
         source = ArchivedSource(archive, source)
+    models, registry = RedisLiveModels(patient, settings.feed_length), open_registry(settings)
     return WorkerServices(
         source,
         RedisGenerations(patient, feed_length=settings.feed_length),
-        bundle or read_bundle(settings),
+        bundle or current_bundle(settings, models, registry),
+        models,
+        registry,
+        Comparing(partial(_serving, settings, patient, registry), partial(_recent_users, source)),
     )
+
+
+def current_bundle(settings: Settings, models: LiveModels, registry: ModelRegistry | None) -> Bundle:
+    """The bundle of the settings; if there was a rollout and its memory is not live, that of the active model."""
+    bundle = read_bundle(settings)
+    try:
+        live = models.live()
+    except StoreUnavailable:
+        return bundle
+    if live.serving is None or live.of(bundle.hash) is not None:
+        return bundle
+    if registry is None:
+        raise ConfigurationError(
+            f"version {live.serving.version} of the model is active, and {PREFIX}MODELS is not set: name the registry"
+        )
+    return registry.load(live.serving.version)
+
+
+def open_registry(settings: Settings) -> ModelRegistry | None:
+    """None if the settings name none."""
+    return None if settings.models is None else ModelFolder(settings.models)
+
+
+def _replica(state: RedisActiveState, bundle: Bundle, settings: Settings) -> Replica:
+    return Replica(state, lambda: ExactIndex(bundle.model), bundle.model.spec, bundle.hash, settings.clock)
+
+
+@asynccontextmanager
+async def _line(
+    settings: Settings, server: Server, registry: ModelRegistry | None, model: LiveModel
+) -> AsyncIterator[Line]:
+    """A live model whose items are followed."""
+    bundle = await asyncio.to_thread(_bundle_of, registry, model)
+    state = RedisActiveState(server, bundle.model.spec, bundle.hash)
+    try:
+        line = Line(bundle, _replica(state, bundle, settings))
+        async with line.replica.following():
+            yield line
+    finally:
+        await state.aclose()
+
+
+@asynccontextmanager
+async def _serving(
+    settings: Settings, server: Server, registry: ModelRegistry | None, model: LiveModel
+) -> AsyncIterator[Serving]:
+    async with _line(settings, server, registry, model) as line:
+        yield line.serving
+
+
+def _bundle_of(registry: ModelRegistry | None, model: LiveModel) -> Bundle:
+    """Raises BundleError if it is not there, or another one has its version."""
+    if model.bundle == NO_BUNDLE:
+        return no_bundle()
+    if registry is None:
+        raise BundleError(f"version {model.version} is live, and {PREFIX}MODELS is not set: name the registry")
+    bundle = registry.load(model.version)
+    if bundle.hash != model.bundle:
+        raise BundleError(f"version {model.version} of the registry is another bundle than the one that is live")
+    return bundle
+
+
+def _recent_users(source: EventSource) -> list[str]:
+    """Up to 200 users of the newest events."""
+    end = source.end()
+    records = source.read(max(0, end - RECENT), RECENT, block_ms=0)
+    columns = Columns(records.take(readable(records)))
+    return [user.decode() for user in dict.fromkeys(reversed(columns.user)) if user][:MOST_USERS]
 
 
 def build_keeper(settings: Settings) -> KeeperServices:

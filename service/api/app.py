@@ -13,6 +13,7 @@ from service.api import (
     export,
     items,
     metrics,
+    models,
     openapi,
     ops,
     personal,
@@ -46,7 +47,8 @@ def create_app(services: ApiServices) -> FastAPI:
     )
     app.state.services = services
     for resource in (
-        events, recommendations, requests, shelves, items, export, profiles, personal, users, ops, metrics, docs,
+        events, recommendations, requests, shelves, items, export, profiles, personal, users, models, ops, metrics,
+        docs,
     ):  # fmt: skip
         app.include_router(resource.router)
     app.mount(docs.ASSETS, docs.assets())
@@ -66,7 +68,7 @@ def create_app(services: ApiServices) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: ApiServices = app.state.services
-    async with services.replica.following(), services.attribution.flushing():
+    async with services.lines.following(), services.attribution.flushing():
         try:
             yield
         finally:

@@ -90,10 +90,11 @@ async def post_rank(request: Request) -> Response:
         body.user_id, len(body.item_ids), body.at, False, body.min_offset, body.explain,
         disliked=True, rules=rules, events=events,
     )  # fmt: skip
-    found = await recommend(asked, services.serving)
+    line = services.lines.default
+    found = await recommend(asked, line.serving)
     ranked = set(found.item_ids)
     left_out = [item_id for item_id in dict.fromkeys(body.item_ids) if item_id not in ranked]
-    answer = answer_of(found, services, request.state.request_id, 1) | {"left_out": left_out}
+    answer = answer_of(found, line, request.state.request_id, 1) | {"left_out": left_out}
     return timed(found, to_json(answer))
 
 
@@ -110,25 +111,27 @@ async def post_batch(request: Request) -> Response:
     body = await read_model(request, services.settings.max_body, BatchIn)
     options = with_placement(body, body.placement, services.placements)
     asked = asked_of(None, options, body.at, body.min_offset, nothing_served(), ())
-    found = await recommend_many(body.user_ids, asked, services.serving)
-    batch = batch_of(body.user_ids, found, services, request.state.request_id)
+    line = services.lines.default
+    found = await recommend_many(body.user_ids, asked, line.serving)
+    batch = batch_of(body.user_ids, found, line, request.state.request_id)
     if options.exploration and asked.rules is not None:
         batch["seed"] = asked.rules.seed
     return timed(found[0], to_json(batch))
 
 
 async def _answer(request: Request, asked: Asked, services: ApiServices) -> Response:
+    line = services.lines.default
     try:
-        found = await recommend(asked, services.serving)
+        found = await recommend(asked, line.serving)
     except CursorRefused as exc:
         raise Problem(422, f"cursor: {exc}", [FieldError(field="cursor", message=str(exc))]) from exc
     started = time.perf_counter()
-    answer = answer_of(found, services, request.state.request_id, len(asked.served) + 1)
+    answer = answer_of(found, line, request.state.request_id, len(asked.served) + 1)
     if asked.rules is not None:
         answer["cursor"] = next_cursor(found, asked, services)
         if asked.rules.exploration:
             answer["seed"] = asked.rules.seed
     body = to_json(answer)
     found.stages["serialise"] = time.perf_counter() - started
-    services.attribution.note(impression_of(found, services, request.state.request_id, len(asked.served) + 1))
+    services.attribution.note(impression_of(found, line, request.state.request_id, len(asked.served) + 1))
     return timed(found, body)

@@ -15,29 +15,27 @@ from model.process.temporal_model import TemporalModel
 from service.api.counts import Counts
 from service.api.placements import Placements
 from service.attribution import Attribution
-from service.ports import EventLog, EventSource, StateReader, TextEmbedder
+from service.lines import Lines
+from service.ports import EventLog, EventSource, LiveModels, ModelRegistry, StateReader, TextEmbedder
 from service.profile_ports import ProfileBook
 from service.replica import Replica
-from service.request_path import Serving
 from service.settings import Settings
 
 
 @dataclass
 class ApiServices:
-    """version, bundle: of the weights, both `none` without a bundle; close: gives connections back."""
+    """lines: the live models as this replica serves them; close: gives connections back."""
 
     settings: Settings
     log: EventLog
-    replica: Replica
+    lines: Lines
     profiles: ProfileBook
-    model: TemporalModel
-    version: str
-    bundle: str
-    has_bundle: bool
     embedder: TextEmbedder | None
     history: Callable[[], AbstractContextManager[EventSource]]
     """The log with its archive behind it, for one reader who goes through all of it."""
     close: Callable[[], Awaitable[None]]
+    models: LiveModels
+    registry: ModelRegistry | None
     attribution: Attribution = field(default_factory=lambda: Attribution(None))
     placements: Placements = field(default_factory=dict)
     """Named configurations of lists."""
@@ -59,13 +57,18 @@ class ApiServices:
         return hashlib.sha256(b"cursors of " + secret.encode()).digest()
 
     @property
+    def replica(self) -> Replica:
+        """The items of the default line."""
+        return self.lines.default.replica
+
+    @property
+    def model(self) -> TemporalModel:
+        return self.lines.default.bundle.model
+
+    @property
     def reader(self) -> StateReader:
         """Of what belongs to the replica's index. Raises StoreUnavailable if there is nothing to read."""
         return self.replica.reader
-
-    @property
-    def serving(self) -> Serving:
-        return Serving(self.replica, self.model, self.has_bundle)
 
 
 def services_of(request: Request) -> ApiServices:

@@ -26,7 +26,7 @@ from service.errors import Fenced
 from service.event_path.catalogue import Catalogue
 from service.event_path.markers import mark
 from service.event_path.working_set import WorkingSet
-from service.ports import StateStore
+from service.ports import StateRecords
 
 _NONE: Int = np.empty(0, dtype=np.int64)
 
@@ -43,7 +43,7 @@ class Writer:
 
     def __init__(
         self,
-        store: StateStore,
+        store: StateRecords,
         model: TemporalModel,
         learned: LearnedItems,
         epoch: int,

@@ -28,7 +28,11 @@ def main(settings: Settings) -> None:
     with listen(settings.host, settings.port) as listener:
         services = build_api(settings)
         host, port = listener.getsockname()[:2]
-        log.info("api_listens", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", model=services.version)
+        log.info(
+            "api_listens",
+            url=f"http://{f'[{host}]' if ':' in host else host}:{port}",
+            model=services.lines.default.bundle.version,
+        )
         make_server(services).run(sockets=[listener])
     log.info("api_stopped")
 

@@ -16,15 +16,19 @@ from service.logs import configure
 from service.settings import load_settings
 
 PROCESSES = ("worker", "keeper", "api", "profiler")
+MEMBER = "member"
+"""A worker for one live model, which a worker starts."""
 
 
 def run(name: str) -> None:
-    """Runs one of PROCESSES until it is stopped."""
+    """Runs one of PROCESSES, or MEMBER, until it is stopped."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: small products are slower on more, much if others run
     settings = load_settings()
     configure(settings.log_level, settings.log_format)
     if name == "worker":
         from service.processes.worker import main
+    elif name == MEMBER:
+        from service.processes.worker import member as main
     elif name == "keeper":
         from service.processes.keeper import main
     elif name == "profiler":

@@ -1,7 +1,8 @@
 """The worker: the one writer of the state. Reads the log, applies, commits, for as long as it holds the lease.
 
 While another one leads it stands by, its weights loaded and the catalogue followed; one that is fenced stands by again.
-Started with another bundle than the state was made by, it makes the state again beside the one that is served.
+It writes the generation that the record of live models names for its bundle, and fills it first if it is new. Without
+such a record, started with another bundle than the state was made by, it makes the state again beside the served one.
 """
 
 from __future__ import annotations
@@ -17,22 +18,26 @@ from threading import Event as Flag
 
 import structlog
 
+from service.core.live_models import Live
 from service.core.types import Position
 from service.errors import Fenced, LeaseHeld, NoRoom, StoreUnavailable
 from service.event_path import (
     Catalogue,
+    Filling,
     Lease,
     Patience,
     Rebuild,
     Reporter,
+    Rollout,
     Writer,
     apply_records,
     check_log,
     check_state,
 )
 from service.ports import StateStore
+from service.processes.crew import Crew
 from service.settings import Settings
-from service.wiring import WorkerServices, build_worker
+from service.wiring import WorkerServices, build_worker, read_bundle
 
 log = structlog.get_logger("peregrine.worker")
 
@@ -78,6 +83,9 @@ class Worker:
 
     def _lead(self) -> None:
         """Takes the lease and works under it. Raises LeaseHeld while another worker has it, Fenced when it is lost."""
+        if (live := self.services.models.live()).models:
+            self._lead_live(live)
+            return
         store = self.services.generations.current()
         position = store.position()
         if position.offset == 0 or position.bundle in {"", self.services.bundle.hash}:
@@ -92,6 +100,22 @@ class Worker:
             with self._lease(self.services.generations.next()) as lease:
                 if self._make_again(lease, position):
                     self._drain(lease)
+
+    def _lead_live(self, live: Live) -> None:
+        bundle = self.services.bundle
+        if (mine := live.of(bundle.hash)) is None:
+            self._stand_by(f"no memory made by bundle {bundle.hash:.12} is live", 5 * _LOOK_SECONDS)
+            return
+        store = self.services.generations.of(bundle.hash)
+        items = self._catalogue_of(store)
+        if mine.stage != "filling":
+            items.follow(store, store.position().item_count)
+        with self._lease(store) as lease:
+            if mine.stage == "filling":
+                filling = Filling(lease, self.services.source, self.services.models, bundle, mine, items)
+                filling.run(self.settings.batch_size, self.stop)
+            else:
+                self._drain(lease)
 
     def _lease(self, store: StateStore) -> Lease:
         return Lease(store, self.owner, self.settings.lease_seconds)
@@ -129,8 +153,9 @@ class Worker:
         store, items = lease.store, self._items
         writer = Writer(store, bundle.model, bundle.learned, lease.epoch, overlap=True, items=items)
         reporter = Reporter(self.services.source, store, self.settings.max_lag)
+        rollout = Rollout(self.services.models, bundle.hash, self.services.check)
         patience, resumed = Patience(self.stop), False
-        with closing(writer):
+        with closing(writer), closing(rollout):
             while not self.stop.is_set():
                 lease.check()
                 try:
@@ -140,7 +165,8 @@ class Worker:
                         self._say_resumed(writer.position, store.generation)
                         resumed = True
                     self._turn(writer)
-                    reporter.report(writer.position.offset)
+                    if rollout.turn():
+                        reporter.report(writer.position.offset)
                     patience.reset()
                 except StoreUnavailable as exc:
                     resumed = False
@@ -161,10 +187,24 @@ class Worker:
 
 
 def main(settings: Settings) -> None:
-    """Runs a worker until SIGTERM or SIGINT: finishes the step at hand, commits, gives the lease back."""
-    worker = Worker(build_worker(settings), settings)
+    """Runs a worker until SIGTERM or SIGINT: finishes the step at hand, commits, gives the lease back.
+
+    Each of the other live models gets a process of its own.
+    """
+    services = build_worker(settings)
+    with Crew(services, settings):
+        _work(services, settings)
+
+
+def member(settings: Settings) -> None:
+    """One of those processes: a worker for the bundle of the settings, whichever is active."""
+    _work(build_worker(settings, read_bundle(settings)), settings)
+
+
+def _work(services: WorkerServices, settings: Settings) -> None:
+    worker = Worker(services, settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop.set())
-    log.info("worker_starts", owner=worker.owner, bundle=worker.services.bundle.version)
+    log.info("worker_starts", owner=worker.owner, bundle=services.bundle.version)
     worker.run()
     log.info("worker_stopped")
