@@ -1,12 +1,13 @@
-"""The ports of the life of a model (`ports` has them, too): the registry of bundles, the record of live models."""
+"""The ports of the life of a model (`ports` has them, too): bundles, live models, experiments between these."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from service.core.bundles import Bundle, RegisteredModel
+from service.core.experiments import Counted, Experiment, Exposure
 from service.core.live_models import Live, LiveModel
 
 
@@ -70,4 +71,29 @@ class LiveModels(Protocol):
 
     def fullness(self) -> float:
         """Share of the server's memory limit that is taken; 0.0 without a limit."""
+        ...
+
+
+class Experiments(Protocol):
+    """What experiments there are, and sums of what came of them. All raise StoreUnavailable."""
+
+    async def all(self) -> list[Experiment]:
+        """Oldest first."""
+        ...
+
+    async def put(self, experiment: Experiment) -> None:
+        """Adds or replaces one, by its id."""
+        ...
+
+    async def shown(self, experiment: Experiment, exposures: Sequence[Exposure]) -> None:
+        """Counts lists."""
+        ...
+
+    async def credited(self, experiment: Experiment, events: Sequence[tuple[str, str, int]]) -> int:
+        """Counts (request id, one of RATES, day) for the variant whose list the request was answered with, as far as
+        that is kept, and each request once for each rate; how many counted."""
+        ...
+
+    async def counted(self, experiment: Experiment, days: int) -> dict[str, Counted]:
+        """By variant, what happened on the first `days`."""
         ...

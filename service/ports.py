@@ -17,7 +17,7 @@ from model.process.temporal_model import TemporalModel
 from service.core.log_records import LogRecords
 from service.core.types import Append, Appended, Backlog, Commit, Erasure, Position
 from service.keeper_ports import Erasures, EventArchive, LogKeeper, Snapshots
-from service.live_ports import LiveModels, ModelRegistry
+from service.live_ports import Experiments, LiveModels, ModelRegistry
 from service.serving_ports import (
     ActiveState,
     FeedLost,
@@ -37,6 +37,7 @@ __all__ = [
     "EventArchive",
     "EventLog",
     "EventSource",
+    "Experiments",
     "FeedLost",
     "Generation",
     "GenerationEnded",

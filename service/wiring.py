@@ -23,6 +23,7 @@ from service.adapters.http_endpoint import HttpEndpoint
 from service.adapters.model_folder import ModelFolder
 from service.adapters.redis_clients import Server, check_server
 from service.adapters.redis_erasures import RedisErasures, RedisFiles
+from service.adapters.redis_experiments import RedisExperiments
 from service.adapters.redis_generations import RedisActiveState, RedisGenerations
 from service.adapters.redis_impressions import RedisImpressions
 from service.adapters.redis_keeper import RedisLogKeeper, RedisSnapshots
@@ -56,6 +57,7 @@ from service.profile_ports import ProfileEraser, Profiler, TokenBudget
 from service.replica import Replica
 from service.request_path import Serving
 from service.settings import PREFIX, Settings
+from service.trials import Trials
 
 log = structlog.get_logger("peregrine.wiring")
 
@@ -120,9 +122,12 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     state = RedisActiveState(state_server, bundle.model.spec, bundle.hash)
     impressions = RedisImpressions(state_server, settings.impressions, settings.impression_seconds)
     home = Line(bundle, _replica(state, bundle, settings))
+    lines = Lines(home, partial(_line, settings, state_server, registry), models)
+    experiments = RedisExperiments(state_server)
+    trials = Trials(lines, experiments)
 
     async def close() -> None:
-        for connection in (event_log, state, profiles, impressions):
+        for connection in (event_log, state, profiles, impressions, experiments):
             await connection.aclose()
         models.close()
         _close(embedder)
@@ -131,14 +136,15 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     return ApiServices(
         settings=settings,
         log=event_log,
-        lines=Lines(home, partial(_line, settings, state_server, registry), models),
+        lines=lines,
         profiles=profiles,
         embedder=embedder,
         models=models,
         registry=registry,
         history=partial(_history, settings, log_server),
         close=close,
-        attribution=Attribution(impressions if settings.impressions else None),
+        attribution=Attribution(impressions if settings.impressions else None, trials.credit),
+        trials=trials,
         placements=load_placements(settings.placements),
     )
 

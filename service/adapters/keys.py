@@ -41,6 +41,12 @@
             <s>:ids               list of request ids, oldest first: what bounds the others; expires
             <s>:r:<request>       JSON of the list as it was answered, expires
             <s>:o:<request>       hash: "<event type> <item id>" of events that named the request, expires
+            <s>:x:<request>:<what>  it has counted for that in its experiment, expires
+      of experiments, <e> = <prefix>:experiment
+            <e>s                  hash by id: JSON of the experiment
+            <e>:<id>:counts       hash: "<variant> <what> ..." and how many; expires
+            <e>:<id>:users        bitmap of users by hash, expires
+            <e>:<id>:of:<variant> about how many items were shown (HyperLogLog), expires
 
 Log and state may share a server and a prefix.
 """
@@ -157,12 +163,30 @@ class ImpressionKeys:
     def __init__(self, prefix: str) -> None:
         self._own = f"{prefix}:shown"
         self.ring = f"{self._own}:ids"
+        self.own = f"{self._own}:"
 
     def shown(self, request_id: str) -> str:
         return f"{self._own}:r:{request_id}"
 
     def outcomes(self, request_id: str) -> str:
         return f"{self._own}:o:{request_id}"
+
+
+class ExperimentKeys:
+    """Keys of experiments."""
+
+    def __init__(self, prefix: str) -> None:
+        self._own = f"{prefix}:experiment"
+        self.all = f"{self._own}s"
+
+    def counts(self, experiment: str) -> str:
+        return f"{self._own}:{experiment}:counts"
+
+    def users(self, experiment: str) -> str:
+        return f"{self._own}:{experiment}:users"
+
+    def covered(self, experiment: str, variant: str) -> str:
+        return f"{self._own}:{experiment}:of:{variant}"
 
 
 def read_position(keys: StateKeys) -> tuple[str, ...]:
@@ -230,7 +254,7 @@ def _source() -> str:
     folder = Path(__file__).parent
     return "\n".join(
         (folder / name).read_text(encoding="utf-8")
-        for name in ("functions.lua", "live_models.lua", "profiles.lua", "impressions.lua")
+        for name in ("functions.lua", "live_models.lua", "profiles.lua", "impressions.lua", "experiments.lua")
     )
 
 

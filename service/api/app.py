@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from service.api import (
     docs,
     events,
+    experiments,
     export,
     items,
     metrics,
@@ -47,8 +48,8 @@ def create_app(services: ApiServices) -> FastAPI:
     )
     app.state.services = services
     for resource in (
-        events, recommendations, requests, shelves, items, export, profiles, personal, users, models, ops, metrics,
-        docs,
+        events, recommendations, requests, shelves, items, export, profiles, personal, users, models, experiments,
+        ops, metrics, docs,
     ):  # fmt: skip
         app.include_router(resource.router)
     app.mount(docs.ASSETS, docs.assets())
@@ -68,7 +69,7 @@ def create_app(services: ApiServices) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: ApiServices = app.state.services
-    async with services.lines.following(), services.attribution.flushing():
+    async with services.lines.following(), services.trials.following(), services.attribution.flushing():
         try:
             yield
         finally:

@@ -20,6 +20,7 @@ from service.ports import EventLog, EventSource, LiveModels, ModelRegistry, Stat
 from service.profile_ports import ProfileBook
 from service.replica import Replica
 from service.settings import Settings
+from service.trials import Trials
 
 
 @dataclass
@@ -36,6 +37,7 @@ class ApiServices:
     close: Callable[[], Awaitable[None]]
     models: LiveModels
     registry: ModelRegistry | None
+    trials: Trials
     attribution: Attribution = field(default_factory=lambda: Attribution(None))
     placements: Placements = field(default_factory=dict)
     """Named configurations of lists."""

@@ -9,14 +9,15 @@ import pytest
 
 from model.data import Dataset
 from model.process.state import State
-from service.client import Client
+from service.adapters.model_folder import ModelFolder
+from service.client import Client, Conflict, NotFound
 from service.commands import datasets, reading_back
 from service.commands.posting import Account
 from service.commands.snapshot import read_state
-from service.processes.all_in_one import Stack
+from service.event_path import tidy
 from service.settings import Settings
-from service.wiring import build_worker
-from tests.e2e.bundle import make_bundle
+from service.wiring import WorkerServices, build_worker
+from tests.e2e.bundle import remade
 from tests.e2e.conftest import Start
 from tests.e2e.processes import environment, process, until
 from tests.e2e.test_kills import BATCH, assert_same, kill, post_all
@@ -24,9 +25,9 @@ from tests.e2e.test_rebuild import listening
 
 
 @pytest.fixture(scope="module")
-def other(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def other(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another set of weights."""
-    return make_bundle(tmp_path_factory.mktemp("other"), dataset.item_ids, seed=1, version="v2")
+    return remade(bundle, tmp_path_factory.mktemp("other") / "bundle", "v2")
 
 
 def memory(settings: Settings, bundle: Path, dataset: Dataset) -> tuple[State, list[str]]:
@@ -54,11 +55,10 @@ def of_version(client: Client, version: str) -> dict[str, object]:
     return next(m for m in client.call("GET", "/v1/models")["models"] if m["version"] == version)
 
 
-def shadow(stack: Stack) -> tuple[int, int]:
-    """(offset, log end) of the newest live model that is not the active one."""
-    services = build_worker(stack.settings)
+def half_filled(services: WorkerServices) -> bool:
+    """Whether the newest live model is on its way."""
     written = services.generations.written()
-    return written[-1].position().offset if len(written) > 1 else 0, services.source.end()
+    return len(written) > 1 and 0 < written[-1].position().offset < services.source.end()
 
 
 def member_of(said: list[str]) -> int:
@@ -84,12 +84,13 @@ def test_a_model_is_rolled_out_back_and_again_under_traffic_and_both_learn_every
 
         post(parts[0])
         account.wait_until_applied()
+        services = build_worker(stack.settings)
         command = ["rollout", str(other), "--json", "--url", stack.url]
         with (
             listening(reader, dataset, at) as strategies,
             process(command, environment(stack.settings, models=tmp_path / "models")) as rollout,
         ):
-            until(lambda: 0 < shadow(stack)[0] < shadow(stack)[1])
+            until(lambda: half_filled(services))
             kill(member_of(said))
             post(parts[1])
             code, printed = rollout.ends()
@@ -113,3 +114,51 @@ def test_a_model_is_rolled_out_back_and_again_under_traffic_and_both_learn_every
     assert isinstance(checks, dict)
     assert checks["canary"]["least_cosine"] > 0.9999
     assert checks["lists"]["users"] > 0
+
+
+def test_a_rollout_that_is_broken_off_leaves_no_trace_but_the_bundle(
+    start: Start, dataset: Dataset, other: Path, tmp_path: Path
+) -> None:
+    with start(models=tmp_path / "models", batch_size=4) as stack, stack.client() as client:
+        account = Account(client)
+        post_all(account, dataset)
+        account.wait_until_applied()
+        before = client.recommendations(dataset.user_ids[0], k=10)
+        ModelFolder(tmp_path / "models").add(other)
+        services = build_worker(stack.settings)
+        started = client.call("POST", "/v1/models/v2/rollout")
+        assert started["status"] == "filling"
+        with pytest.raises(Conflict, match="live already"):
+            client.call("POST", "/v1/models/v2/rollout")
+        until(lambda: half_filled(services))
+        assert client.call("DELETE", "/v1/models/v2/rollout") == {}
+        generations = services.generations
+        tidy(generations, "test", 0.0)
+        assert generations.alone()
+        assert of_version(client, "v2")["status"] == "registered"
+        assert client.recommendations(dataset.user_ids[0], k=10).items == before.items
+        with pytest.raises(NotFound):
+            client.call("DELETE", "/v1/models/v2/rollout")
+        with pytest.raises(Conflict, match="go back to"):
+            client.call("POST", "/v1/models/rollback")
+
+
+def test_after_a_restart_the_model_of_the_record_serves_whatever_the_settings_name(
+    start: Start, dataset: Dataset, other: Path, tmp_path: Path
+) -> None:
+    at = int(dataset.timestamp[-1])
+    with start(models=tmp_path / "models") as stack, stack.client() as client:
+        account = Account(client)
+        post_all(account, dataset)
+        account.wait_until_applied()
+        with process(["rollout", str(other), "--url", stack.url], environment(stack.settings)) as rollout:
+            assert rollout.ends()[0] == 0, rollout.said
+        client.call("DELETE", "/v1/models/random/rollout")
+        expected = client.recommendations(dataset.user_ids[0], k=10, at=at)
+        prefix = stack.settings.prefix
+    with start(models=tmp_path / "models", prefix=prefix) as stack, stack.client() as client:
+        until(lambda: client.recommendations(dataset.user_ids[0], k=10, at=at).model.version == "v2")
+        assert client.recommendations(dataset.user_ids[0], k=10, at=at).items == expected.items
+        account = Account(client)
+        account.post(datasets.events(dataset, 0, 10))
+        account.wait_until_applied()
