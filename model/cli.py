@@ -50,6 +50,10 @@ def train(
     refit: Annotated[
         bool, typer.Option("--refit/--no-refit", help="Train again on train + validation for the chosen epochs.")
     ] = True,
+    start_from: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--from", help="Folder of a run or bundle: begin with its weights (same widths)."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option(help="Go on after the last finished epoch of --out; its own settings apply.")
     ] = False,
@@ -74,6 +78,7 @@ def train(
                 seed=seed,
                 threads=threads,
                 refit=refit,
+                start_from=None if start_from is None else str(start_from.resolve()),
             )
             folder.start(data, config)
         data, config = folder.settings()
@@ -101,13 +106,17 @@ def evaluate(
         typer.Option(help="Items that had an event or are listed by then; those of validation and test; or all."),
     ] = "available",
     baselines: Annotated[bool, typer.Option("--baselines", help="The baselines in the same run.")] = False,
+    against: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Another bundle or run: is --model better than it, or by chance?"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score a model or the baselines offline: each event is ranked from the state before it, then applied."""
     from model.commands_evaluate import run
 
     with told():
-        run(data, model, part, every, candidates, baselines or model is None, as_json)
+        run(data, model, part, every, candidates, baselines or model is None, as_json, against)
 
 
 @app.command()

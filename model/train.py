@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from model.training.progress import ProgressBar
 from model.training.run_folder import CURVES, RunFolder
 from model.training.statistics import with_statistics
 from model.training.trainer import StepResult, Trainer
+from model.training.warm_start import warm_start
 from model.weights import load_model, save_weights
 
 LOSSES_AN_EPOCH = 50
@@ -132,6 +134,8 @@ class _Run:
         item_ids = [part.item_ids[code] for code in np.unique(part.item)]
         torch.manual_seed(self._config.seed)
         network = COMPOSITIONS[self._spec.preset](self._spec, len(item_ids))
+        if self._config.start_from is not None:
+            warm_start(network, item_ids, Path(self._config.start_from))
         trainer = Trainer(network, part, item_ids, self._text, self._config)
         if self._at.trainer:
             trainer.restore(self._at.trainer)

@@ -191,6 +191,35 @@ def give_up(version: Version, url: Url = None) -> None:
     run(version, url)
 
 
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def retrain(
+    ctx: typer.Context,
+    runs: Annotated[Path, typer.Option(help="Folder of runs; each gets one of its own.")] = Path("runs"),
+    archive: Archive = None,
+    serving: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Bundle to compare with. Default: the active one."),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="From new weights, not from the serving bundle's.")] = False,
+    roll_out: Annotated[bool, typer.Option("--rollout", help="Bring it into service if it is registered.")] = False,
+    min_events: Annotated[
+        int, typer.Option(min=0, help="Do nothing unless the archive has gained so many records.")
+    ] = 0,
+    every: Annotated[Optional[float], typer.Option(min=0.0, help="Again after so many hours, for ever.")] = None,  # noqa: UP045
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Train on the archive, compare with the serving bundle on the latest window, register what is not worse.
+
+    Further options go to `train`.
+    """
+    from service.commands.retrain import Plan, run
+
+    plan = Plan(runs, archive, serving, fresh, min_events, roll_out, url, tuple(ctx.args))
+    if not run(plan, every, as_json):
+        raise typer.Exit(1)
+
+
 @app.command("import")
 def import_data(
     data: Data,

@@ -66,8 +66,13 @@ class Lines:
         self._later: set[asyncio.Task[None]] = set()
 
     def of(self, bundle: str) -> Line | None:
-        """The line of that bundle, if its items are here."""
+        """The line of that bundle, if its items are here; maybe as of a moment ago."""
         line = self._lines.get(bundle)
+        return line if line is not None and line.replica.view.reader is not None else None
+
+    def _ready(self, bundle: str) -> Line | None:
+        """The same, if nothing is wrong with it now."""
+        line = self.of(bundle)
         return line if line is not None and not line.replica.reasons else None
 
     @asynccontextmanager
@@ -113,7 +118,7 @@ class Lines:
         for model in live.models:
             if model.stage != "filling" and model.bundle not in self._lines:
                 await self._open(model)
-        if live.serving is not None and (line := self.of(live.serving.bundle)) is not None:
+        if live.serving is not None and (line := self._ready(live.serving.bundle)) is not None:
             if self.default is not line:
                 log.info("line_switched", version=line.bundle.version, generation=live.active)
             self.default = line
@@ -146,7 +151,7 @@ class Lines:
         task.add_done_callback(self._later.discard)
 
     async def _report(self, models: LiveModels, live: Live) -> None:
-        ready = frozenset(model.generation for model in live.models if self.of(model.bundle) is not None)
+        ready = frozenset(model.generation for model in live.models if self._ready(model.bundle))
         at, before = self._reported
         if live.models and (ready != before or time.monotonic() - at > _REPORT_SECONDS):
             await asyncio.to_thread(models.report, self._replica, ready)

@@ -13,7 +13,7 @@ from service.ports import LiveModels, ModelRegistry
 
 FULL = 0.95
 """Share of the state's memory that no rollout may take it beyond."""
-_SWITCH_SECONDS = 5.0
+_SWITCH_SECONDS = 20.0
 """How long the switch waits for a model that is a few records behind."""
 
 

@@ -118,12 +118,13 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     bundle = bundle or read_bundle(settings)
     profiles = RedisProfiles(state_server)
     event_log = RedisEventLog(log_server, window=settings.dedupe_window, max_lag=settings.max_lag)
-    models, registry = RedisLiveModels(state_server, settings.feed_length), open_registry(settings)
+    patient = replace(state_server, timeout=max(COMMIT_TIMEOUT, settings.state_timeout))
+    models, registry = RedisLiveModels(patient, settings.feed_length), open_registry(settings)
     state = RedisActiveState(state_server, bundle.model.spec, bundle.hash)
     impressions = RedisImpressions(state_server, settings.impressions, settings.impression_seconds)
     home = Line(bundle, _replica(state, bundle, settings))
     lines = Lines(home, partial(_line, settings, state_server, registry), models)
-    experiments = RedisExperiments(state_server)
+    experiments = RedisExperiments(patient)
     trials = Trials(lines, experiments)
 
     async def close() -> None:

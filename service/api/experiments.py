@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from dataclasses import replace
@@ -142,7 +143,8 @@ async def post_experiment(request: Request) -> Response:
         raise Problem(409, f"there was an experiment {experiment.id!r}: give this one another id")
     if running := [one.id for one in others if one.ended is None]:
         raise Problem(409, f"experiment {running[0]!r} runs: end it first")
-    ready = {model.version for model in services.lines.live.models if model.stage == "ready"}
+    live = await asyncio.to_thread(services.models.live)
+    ready = {model.version for model in live.models if model.stage == "ready"}
     if missing := [one.version for one in experiment.variants if one.version not in ready]:
         raise Problem(409, f"version {missing[0]!r} is not live and ready: roll it out with switch false first")
     await store.put(experiment)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ def boundary(alpha: float, information: Sequence[float]) -> float:
 
 def planned(information: Sequence[float], looks: int) -> list[float]:
     """Information at all `looks`, given that at the first ones: those to come bring as much each as those before."""
-    found = np.maximum.accumulate(np.asarray(information, np.float64)).tolist()
+    found = list(accumulate(information, max))
     each = found[-1] / len(found)
     return found + [found[-1] + each * more for more in range(1, looks - len(found) + 1)]
 
@@ -88,7 +89,7 @@ def _normal(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _nodes(half_width: float, scale: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of a Gauss-Legendre quadrature of [-half_width, half_width], dense enough for normal densities of width `scale`."""
+    """Of a Gauss-Legendre quadrature of [-half_width, half_width], dense enough for normals of width `scale`."""
     places, weights = _rule(32 * math.ceil((24 + 4 * half_width / scale) / 32))
     return half_width * places, half_width * weights
 

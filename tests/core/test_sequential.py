@@ -76,7 +76,10 @@ def test_a_thousand_runs_without_a_difference_are_significant_in_five_percent_th
     for _ in range(1_000):
         run = simulated(rng, (0.1, 0.1))
         walked = walk(run["a"], run["b"], "clicks", TWO.looks)
-        days = range(1, len(walked.statistics) + 1)
+        highest = np.maximum.accumulate(np.abs(walked.statistics))
+        days = [
+            day for day in range(1, len(highest) + 1) if highest[day - 1] > 1.95 or day == len(highest)
+        ]  # else > 5 %
         seen = [sequential_p(walked.statistics[:day], walked.information[:day], TWO.looks) for day in days]
         at_the_end.append(seen[-1])
         peeked.append(min(seen))

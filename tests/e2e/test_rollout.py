@@ -74,7 +74,7 @@ def test_a_model_is_rolled_out_back_and_again_under_traffic_and_both_learn_every
     parts = [batches[len(batches) * n // 4 : len(batches) * (n + 1) // 4] for n in range(4)]
     at = int(dataset.timestamp[-1])
     said: list[str] = []
-    values = {"models": tmp_path / "models", "batch_size": 4, "log_format": "json"}
+    values = {"models": tmp_path / "models", "batch_size": 10, "log_format": "json"}
     with start(said, **values) as stack, stack.client() as client, stack.client() as reader:
         account = Account(client)
 
@@ -126,10 +126,10 @@ def test_a_rollout_that_is_broken_off_leaves_no_trace_but_the_bundle(
         before = client.recommendations(dataset.user_ids[0], k=10)
         ModelFolder(tmp_path / "models").add(other)
         services = build_worker(stack.settings)
-        started = client.call("POST", "/v1/models/v2/rollout")
+        started = client.call("POST", "/v1/models/v2/rollout", {})
         assert started["status"] == "filling"
         with pytest.raises(Conflict, match="live already"):
-            client.call("POST", "/v1/models/v2/rollout")
+            client.call("POST", "/v1/models/v2/rollout", {})
         until(lambda: half_filled(services))
         assert client.call("DELETE", "/v1/models/v2/rollout") == {}
         generations = services.generations

@@ -50,7 +50,7 @@ def rolling(start: Start) -> Iterator[Running]:
     """A service with a registry."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("service.wiring.open_registry", lambda _: ToyRegistry())
-        with start() as running:
+        with start(state_timeout=5.0) as running:
             running.applied([event("ann", "a"), event("bob", "b"), event("ann", "c")])
             yield running
 
