@@ -70,6 +70,10 @@ class Lines:
         line = self._lines.get(bundle)
         return line if line is not None and line.replica.view.reader is not None else None
 
+    def serving(self) -> list[Line]:
+        """All lines whose items are here."""
+        return [line for line in self._lines.values() if line.replica.view.reader is not None]
+
     def _ready(self, bundle: str) -> Line | None:
         """The same, if nothing is wrong with it now."""
         line = self.of(bundle)

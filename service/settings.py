@@ -75,6 +75,15 @@ class Settings(ProfileSettings):
     )
     impression_seconds: int = Field(86_400, ge=1, description="Seconds for which they are kept.")
 
+    live_evaluation: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of the users whose events are looked for in their lists before they are taken: /metrics "
+        "tells how often they were there, beside popular items and a memory that no longer learns, which costs each "
+        "API a second copy of the items. 0: none.",
+    )
+
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on. Off loopback api_key is mandatory.")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one and logs it.")
     api_key: SecretStr | None = Field(

@@ -40,6 +40,7 @@ from service.core.log_records import Columns, readable
 from service.errors import BundleError, ConfigurationError, StoreUnavailable
 from service.event_path import ArchivedSource, Checks
 from service.lines import Line, Lines
+from service.live_evaluation import LiveEvaluation
 from service.ports import (
     Erasures,
     EventArchive,
@@ -146,6 +147,7 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
         close=close,
         attribution=Attribution(impressions if settings.impressions else None, trials.credit),
         trials=trials,
+        evaluation=LiveEvaluation(lines, settings.live_evaluation) if settings.live_evaluation else None,
         placements=load_placements(settings.placements),
     )
 

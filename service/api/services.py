@@ -16,6 +16,7 @@ from service.api.counts import Counts
 from service.api.placements import Placements
 from service.attribution import Attribution
 from service.lines import Lines
+from service.live_evaluation import LiveEvaluation
 from service.ports import EventLog, EventSource, LiveModels, ModelRegistry, StateReader, TextEmbedder
 from service.profile_ports import ProfileBook
 from service.replica import Replica
@@ -38,6 +39,7 @@ class ApiServices:
     models: LiveModels
     registry: ModelRegistry | None
     trials: Trials
+    evaluation: LiveEvaluation | None = None
     attribution: Attribution = field(default_factory=lambda: Attribution(None))
     placements: Placements = field(default_factory=dict)
     """Named configurations of lists."""
