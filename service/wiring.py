@@ -80,6 +80,14 @@ class WorkerServices:
     check: Checks | None = None
     """Compares a model that has caught up with the active one."""
 
+    def registry_holds(self, model: LiveModel) -> bool:
+        """False for a bundle that this release cannot read, or that is gone: its memory must be made by another one."""
+        try:
+            return _bundle_of(self.registry, model).hash == model.bundle
+        except BundleError as exc:
+            log.warning("live_model_unreadable", version=model.version, reason=str(exc))
+            return False
+
     @property
     def store(self) -> StateStore:
         """Of the generation that is active now."""
@@ -193,7 +201,11 @@ def current_bundle(settings: Settings, models: LiveModels, registry: ModelRegist
         raise ConfigurationError(
             f"version {live.serving.version} of the model is active, and {PREFIX}MODELS is not set: name the registry"
         )
-    return registry.load(live.serving.version)
+    try:
+        return registry.load(live.serving.version)
+    except BundleError as exc:
+        log.warning("live_model_unreadable", version=live.serving.version, reason=str(exc))
+        return bundle
 
 
 def open_registry(settings: Settings) -> ModelRegistry | None:

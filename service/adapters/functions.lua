@@ -196,7 +196,8 @@ local function activate(keys, args)
   local record = redis.call('HGET', keys[8], args[3])
   if record then
     redis.call('HDEL', keys[8], args[3])
-    redis.call('HSET', keys[8], args[2], record)
+    local same = cjson.decode(record).bundle == redis.call('HGET', keys[3], 'bundle')
+    if same then redis.call('HSET', keys[8], args[2], record) end -- else the record knows nothing of its weights
   end
   redis.call('HSET', keys[2], args[3], string.format('%d', server_milliseconds()))
   redis.call('HINCRBY', keys[5], 'epoch', 1)

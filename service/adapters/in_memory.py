@@ -119,7 +119,8 @@ class InMemoryGenerations:
 
     def activate(self, state: InMemoryState) -> None:
         before, self.active, self.upcoming = self.active, state, None
-        if model := self.live.pop(before.number, None):
+        model = self.live.pop(before.number, None)
+        if model is not None and model[1].bundle == state.position.bundle:
             self.live[state.number] = (state, replace(model[1], generation=state.number))
         self.retire(before)
 

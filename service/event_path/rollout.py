@@ -44,12 +44,12 @@ class Rollout:
         self._under_way: Future[Mapping[str, Any]] | None = None
 
     def turn(self) -> bool:
-        """Looks now and then; True if this worker's model is the active one, or there was never a rollout. Raises
+        """Looks now and then; True if this worker's model is the active one, or no model of the record is. Raises
         Fenced if the model is not live any more."""
         if self.clock() >= self._next:
             live = self.models.live()
             mine = live.of(self.bundle)
-            if mine is None and live.models:
+            if mine is None and live.serving is not None:
                 raise Fenced("the memory made by this bundle was given up")
             if mine is not None:
                 self._go_on(live, mine)

@@ -18,7 +18,7 @@ from threading import Event as Flag
 
 import structlog
 
-from service.core.live_models import Live
+from service.core.live_models import LiveModel
 from service.core.types import Position
 from service.errors import Fenced, LeaseHeld, NoRoom, StoreUnavailable
 from service.event_path import (
@@ -83,8 +83,12 @@ class Worker:
 
     def _lead(self) -> None:
         """Takes the lease and works under it. Raises LeaseHeld while another worker has it, Fenced when it is lost."""
-        if (live := self.services.models.live()).models:
-            self._lead_live(live)
+        live = self.services.models.live()
+        if (mine := live.of(self.services.bundle.hash)) is not None:
+            self._lead_live(mine)
+            return
+        if live.serving is not None and self.services.registry_holds(live.serving):
+            self._stand_by("no memory made by this bundle is live", 5 * _LOOK_SECONDS)
             return
         store = self.services.generations.current()
         position = store.position()
@@ -101,11 +105,8 @@ class Worker:
                 if self._make_again(lease, position):
                     self._drain(lease)
 
-    def _lead_live(self, live: Live) -> None:
+    def _lead_live(self, mine: LiveModel) -> None:
         bundle = self.services.bundle
-        if (mine := live.of(bundle.hash)) is None:
-            self._stand_by(f"no memory made by bundle {bundle.hash:.12} is live", 5 * _LOOK_SECONDS)
-            return
         store = self.services.generations.of(bundle.hash)
         items = self._catalogue_of(store)
         if mine.stage != "filling":

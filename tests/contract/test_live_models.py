@@ -157,17 +157,23 @@ async def test_numbers_of_generations_are_not_used_again_while_their_records_may
     assert state.models.begin(NEW, OLD).generation == 3
 
 
-async def test_a_rebuild_of_a_live_model_moves_it_to_the_next_generation(new_state: NewState) -> None:
+@pytest.mark.parametrize(("bundle", "moved"), [("bundle", True), ("old", False)])
+async def test_a_rebuild_moves_a_live_model_and_one_by_other_weights_takes_it_out(
+    new_state: NewState, bundle: str, moved: bool
+) -> None:
+    """The commits here say that they were made by `bundle`."""
     state = new_state()
-    filled(state)
+    fill(state.store, "old", 5, b"old")
+    state.models.begin(NEW, replace(OLD, bundle=bundle))
     made = state.generations.next()
     assert made.generation == 3
     assert made.activate(fill(made, "rebuild", 7, b"again"))
     live = state.models.live()
-    assert (live.active, [(model.generation, model.bundle) for model in live.models]) == (3, [(2, "new"), (3, "old")])
+    expected = [(2, "new"), (3, bundle)] if moved else [(2, "new")]
+    assert (live.active, [(model.generation, model.bundle) for model in live.models]) == (3, expected)
     with pytest.raises(Fenced):
         state.store.acquire("old", LEASE_MS)
-    assert (await state.active_of("old").current()).number == 3
+    assert (await state.active_of(bundle).current()).number == 3
 
 
 async def test_a_rebuild_gives_up_when_another_model_became_active_meanwhile(new_state: NewState) -> None:
