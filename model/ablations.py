@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor, nn
 
+from model.modules.static_item import StaticItem
 from model.modules.time_encoding import TimeEncoding
-from model.presets import PRESETS, Network, peregrine
-from model.spec import ModelSpec
+from model.presets import FACET_DROPOUT, PRESETS, Network, peregrine
+from model.spec import FACETS, ModelSpec
 
 Preset = Callable[[ModelSpec, int], Network]
 
@@ -77,5 +79,71 @@ ABLATED: Mapping[str, Preset] = {
     "no-ids": _changed(lambda network: deafen(network.static_items, 2)),
 }
 
-COMPOSITIONS: Mapping[str, Preset] = {**PRESETS, **{f"peregrine-{name}": preset for name, preset in ABLATED.items()}}
+
+class SummedFacets(nn.Module):
+    """h_u = fusion(z^G_u) + sum_f has_f gate_f * [ x(p^f) || 0 ],  x = LN(W_s .), as of items; four gates (d/2,) from 0
+
+    A facet is then compared with the items' own texts, as the history pooled beside it is. It takes the place of
+    tokens and of the attention over them. static: the module of W_s, which stays the network's.
+    """
+
+    def __init__(self, fusion: nn.Module, static: StaticItem, dropout: float) -> None:
+        super().__init__()
+        self.fusion, self.hide = fusion, nn.Dropout(dropout)
+        self._static = (static,)  # in a tuple: its weights are saved once
+        self.gate = nn.Parameter(torch.zeros(len(FACETS), len(static.text.weight)))
+
+    def forward(self, graph: Tensor, told: tuple[Tensor, Tensor]) -> Tensor:
+        facets, has = told
+        static = self._static[0]
+        shown = (self.hide(has) > 0.0).to(facets.dtype).unsqueeze(-1)
+        near = (shown * self.gate * static.norm(static.text(facets))).sum(dim=1)
+        h: Tensor = self.fusion(graph, graph.new_zeros(len(graph), len(FACETS), graph.shape[1]))
+        return h + torch.cat([near, torch.zeros_like(near)], dim=1)
+
+
+class _Untold(nn.Module):
+    """Facets as they are, no tokens."""
+
+    def forward(self, facets: Tensor, has: Tensor) -> tuple[Tensor, Tensor]:
+        return facets, has
+
+
+class LoudDistillation(nn.Module):
+    """The same with S = d p * q / (||p|| ||q||): entries of about 1 whatever the width, where S = p * q / ||q|| has
+    entries of about 1 / d, whose tanh leaves next to nothing of p."""
+
+    def __init__(self, keep: int) -> None:
+        super().__init__()
+        self.keep = keep
+
+    def forward(self, tokens: Tensor, graph: Tensor) -> Tensor:
+        norms = tokens.norm(dim=-1, keepdim=True) * graph.norm(dim=-1, keepdim=True).unsqueeze(1)
+        agreement = tokens.shape[-1] * tokens * graph.unsqueeze(1) / norms.clamp(min=1e-6)
+        least = agreement.topk(self.keep, dim=-1).values[..., -1:]
+        distilled: Tensor = tokens * torch.tanh(agreement) * (agreement >= least).to(tokens.dtype)
+        return distilled
+
+
+def _loud_facets(network: Network) -> None:
+    network.fusion.distil = LoudDistillation(network.fusion.distil.keep)  # type: ignore[assignment]
+
+
+def _summed_facets(network: Network) -> None:
+    network.fusion = SummedFacets(network.fusion, network.static_items, FACET_DROPOUT)  # type: ignore[assignment]
+    network.facets = _Untold()  # type: ignore[assignment]
+
+
+FACET_FORMS: Mapping[str, Preset] = {
+    "plain-facets": _changed(lambda network: still(network.fusion.distil)),
+    "loud-facets": _changed(_loud_facets),
+    "summed-facets": _changed(_summed_facets),
+}
+"""Other ways to use profiles: attention over facets without distillation, or with one that does not fade
+with the width; facets added beside the items' texts."""
+
+COMPOSITIONS: Mapping[str, Preset] = {
+    **PRESETS,
+    **{f"peregrine-{name}": preset for name, preset in {**ABLATED, **FACET_FORMS}.items()},
+}
 """All that weights can be of, by the name that a spec carries."""

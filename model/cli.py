@@ -19,6 +19,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 Data = Annotated[
     str, typer.Option("--data", help="Folder of Parquet, CSV or NDJSON, or complete-journey[:households|:all].")
 ]
+Profiles = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads it
+    typer.Option(help="File that `profile build` made. Default: profiles.parquet of the data folder, if it is there."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
@@ -54,6 +58,7 @@ def train(
         Optional[Path],  # noqa: UP045
         typer.Option("--from", help="Folder of a run or bundle: begin with its weights (same widths)."),
     ] = None,
+    profiles: Profiles = None,
     resume: Annotated[
         bool, typer.Option(help="Go on after the last finished epoch of --out; its own settings apply.")
     ] = False,
@@ -79,6 +84,7 @@ def train(
                 threads=threads,
                 refit=refit,
                 start_from=None if start_from is None else str(start_from.resolve()),
+                profiles=None if (file := _profiles(profiles, data)) is None else str(file.resolve()),
             )
             folder.start(data, config)
         data, config = folder.settings()
@@ -110,13 +116,24 @@ def evaluate(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Another bundle or run: is --model better than it, or by chance?"),
     ] = None,
+    profiles: Profiles = None,
     as_json: Json = False,
 ) -> None:
     """Score a model or the baselines offline: each event is ranked from the state before it, then applied."""
     from model.commands_evaluate import run
 
     with told():
-        run(data, model, part, every, candidates, baselines or model is None, as_json, against)
+        run(
+            data,
+            model,
+            part,
+            every,
+            candidates,
+            baselines or model is None,
+            _profiles(profiles, data),
+            as_json,
+            against,
+        )
 
 
 @app.command()
@@ -129,6 +146,7 @@ def compare(
         Optional[float],  # noqa: UP045
         typer.Option(min=0.0, help="Minutes of search on validation for each model and seed."),
     ] = None,
+    profiles: Profiles = None,
     ablations: Annotated[bool, typer.Option("--ablations", help="The model with one thing changed, as well.")] = False,
     every: Annotated[
         Optional[int],  # noqa: UP045
@@ -140,7 +158,7 @@ def compare(
     from model.commands_compare import compare as run_comparison
 
     with told():
-        done = run_comparison(data, models, ablations, seeds, out, budget, every)
+        done = run_comparison(data, models, ablations, seeds, out, budget, every, _profiles(profiles, data))
     if as_json:
         _answer(done, as_json)
     elif done["models"]:
@@ -171,3 +189,10 @@ def export(
 def _answer(content: dict[str, Any], as_json: bool) -> None:
     """The result on stdout: compact for programs, indented for people."""
     typer.echo(json.dumps(content, indent=None if as_json else 2))
+
+
+def _profiles(named: Path | None, source: str) -> Path | None:
+    from model.data import PROFILES
+
+    beside = Path(source) / PROFILES
+    return named or (beside if beside.is_file() else None)

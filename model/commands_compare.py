@@ -51,9 +51,17 @@ BESIDE = (
 
 
 def compare(
-    source: str, names: str, ablations: bool, seeds: int, out: Path, budget: float | None, every: int | None
+    source: str,
+    names: str,
+    ablations: bool,
+    seeds: int,
+    out: Path,
+    budget: float | None,
+    every: int | None,
+    profiles: Path | None = None,
 ) -> dict[str, Any]:
-    """Runs what is not there yet and writes the report. budget: minutes of search on validation, a model and seed.
+    """Runs what is not there yet and writes the report. budget: minutes of search on validation, a model and seed;
+    profiles: a file of them, for the models that read profiles.
 
     Returns {"out", "models", "failed": {run: error}}. Raises DataError, UnknownModelError or FolderTakenError, which
     say what to do; a model that fails is told, the others go on.
@@ -66,7 +74,9 @@ def compare(
     part = split(dataset).test
     every = every or default_every(part.start, part.stop)
     _claim(out, {"dataset": dataset.name, "events": len(dataset), "every": every})
-    report = _Report(out, dataset, seeds, _statements(every, budget, _command(source, names, ablations, seeds, budget)))
+    report = _Report(
+        out, dataset, seeds, _statements(every, budget, _command(source, names, ablations, seeds, budget, profiles))
+    )
     failed: dict[str, str] = {}
     for seed in range(seeds):
         ran = False
@@ -74,7 +84,7 @@ def compare(
             folder = out / "runs" / candidate.name
             if (seed and candidate.deterministic) or Run(folder, candidate.name, seed).result() is not None:
                 continue
-            stage = Stage(dataset, source, folder, None if budget is None else 60 * budget, console)
+            stage = Stage(dataset, source, folder, None if budget is None else 60 * budget, console, profiles)
             if error := _attempt(candidate, stage, seed, every):
                 failed[f"{candidate.name}, seed {seed}"] = error
             report.write_figures()
@@ -163,6 +173,9 @@ def _machine() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
-def _command(source: str, names: str, ablations: bool, seeds: int, budget: float | None) -> str:
+def _command(source: str, names: str, ablations: bool, seeds: int, budget: float | None, profiles: Path | None) -> str:
     bounded = "" if budget is None else f" --budget {budget:g}"
-    return f"peregrine compare --data {source} --models {names}{' --ablations' * ablations} --seeds {seeds}{bounded}"
+    told = "" if profiles is None else f" --profiles {profiles.name}"
+    return (
+        f"peregrine compare --data {source} --models {names}{' --ablations' * ablations} --seeds {seeds}{bounded}{told}"
+    )

@@ -26,6 +26,7 @@ from model.process.records import Float
 from model.state_scorer import StateScorer
 from model.stream import item_texts, new_state
 from model.torch_model import TorchModel
+from model.training.profiles import attach
 from model.training.progress import ProgressBar
 from model.weights import WeightsError, load_model
 
@@ -47,10 +48,11 @@ def run(
     every: int | None,
     candidates: Candidates,
     baselines: bool,
+    profiles: Path | None,
     as_json: bool,
     against: Path | None = None,
 ) -> None:
-    """Evaluates the model of a folder, or the baselines, or both, and prints the figures.
+    """Evaluates the model of a folder, or the baselines, or both, and prints the figures. profiles: a file of them.
 
     against: another folder, with which the model is compared on the same events.
 
@@ -61,9 +63,9 @@ def run(
     dataset = prepare(load(source))
     rows: slice = getattr(split(dataset), part)
     evaluations = {}
-    scorers = _scorers(dataset, model, baselines)
+    scorers = _scorers(dataset, model, baselines, profiles)
     if against is not None:
-        scorers[AGAINST] = _model_scorer(dataset, against)
+        scorers[AGAINST] = _model_scorer(dataset, against, profiles)
     for name, scorer in scorers.items():
         with ProgressBar(progress, name, rows.stop) as bar:
             warm(scorer, dataset, 0, rows.start, bar.advance)
@@ -127,19 +129,21 @@ def _table(evaluations: Mapping[str, Evaluation], task: str) -> Table:
     return table
 
 
-def _scorers(dataset: Dataset, model: Path | None, baselines: bool) -> dict[str, Scorer]:
+def _scorers(dataset: Dataset, model: Path | None, baselines: bool, profiles: Path | None) -> dict[str, Scorer]:
     scorers: dict[str, Scorer] = {}
     if model is not None:
-        scorers[model.resolve().name] = _model_scorer(dataset, model)
+        scorers[model.resolve().name] = _model_scorer(dataset, model, profiles)
     if baselines:
         scorers |= {name: make(dataset.n_users, dataset.n_items) for name, make in BASELINES.items()}
     return scorers
 
 
-def _model_scorer(dataset: Dataset, folder: Path) -> Scorer:
+def _model_scorer(dataset: Dataset, folder: Path, profiles: Path | None) -> Scorer:
     torch.set_num_threads(1)  # reads are small, and one thread makes a run repeatable
     model = load_model(folder)
-    return StateScorer(new_state(model, dataset, _texts(dataset, model, folder)))
+    text = _texts(dataset, model, folder)
+    told = attach(dataset, None if profiles is None else str(profiles), "made", model.spec, text)
+    return StateScorer(new_state(model, told, text))
 
 
 def _texts(dataset: Dataset, model: TorchModel, folder: Path) -> Float:

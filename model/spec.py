@@ -28,12 +28,16 @@ class ModelSpec(BaseModel):
     preset: str = "peregrine"
     dim: int = Field(64, ge=4, le=512, description="width d of a user's memory and of an item's vector")
     time_dim: int = Field(32, ge=2, le=512, description="width of the time encoding")
-    neighbours: int = Field(20, ge=4, le=200, description="n, recent items of a user that the graph embedding sees")
+    neighbours: int = Field(20, ge=1, le=200, description="n, recent items of a user that the graph embedding sees")
     popularity_dim: int = Field(8, ge=1, le=64, description="P, dimensions that popularity adds to the dot product")
     pair_dim: int = Field(8, ge=1, le=64, description="width of q_pair(h_u)")
     facet_dim: int = Field(512, ge=1, le=8192, description="width of a facet's text embedding")
     text_dim: int = Field(512, ge=1, le=8192, description="width of an item's text embedding")
     embedder: str | None = Field(None, description="id of the text embedder of the items; None: known by id alone")
+
+    profiles: str | None = Field(
+        None, description="source of the profiles it was trained with; None: with none, so that facets change nothing"
+    )
 
     event_types: tuple[str, ...] = EVENT_TYPES
     event_weights: dict[str, float] = Field(
@@ -42,6 +46,9 @@ class ModelSpec(BaseModel):
 
     time_resolution: int = Field(1, ge=1, description="timestamps are floored to this")
     item_tick: int = Field(HOUR, ge=1, le=DAY, description="an item's memory moves once a tick")
+    step_per_event: bool = Field(
+        False, description="a user's memory moves once an event, not once a moment: an ablation"
+    )
     pop_step: int = Field(HOUR, ge=1, le=DAY, description="popularity's decay is evaluated at floor(t / pop_step)")
     popularity_half_lives: tuple[int, ...] = (6 * HOUR, DAY, 3 * DAY, 7 * DAY, 30 * DAY, 180 * DAY)
     pair_half_lives: tuple[int, int, int] = (14 * DAY, 60 * DAY, 180 * DAY)

@@ -31,6 +31,7 @@ from model.text import SENTENCE_DIM, SENTENCE_ENCODER, has_sentence_encoder
 from model.torch_model import TorchModel
 from model.training.config import TrainingConfig
 from model.training.plots import draw_curves
+from model.training.profiles import attach
 from model.training.progress import ProgressBar
 from model.training.run_folder import CURVES, RunFolder
 from model.training.statistics import with_statistics
@@ -81,10 +82,13 @@ class _Progress:
 
 class _Run:
     def __init__(self, dataset: Dataset, config: TrainingConfig, folder: RunFolder, console: Console) -> None:
-        self._dataset, self._config, self._folder, self._console = dataset, config, folder, console
+        self._config, self._folder, self._console = config, folder, console
         self._parts: Split = split(dataset)
         self._spec = _spec(dataset.subset(self._parts.train), config, console)
         self._text = item_texts(dataset, self._spec.embedder, self._spec.text_dim)
+        self._dataset = attach(dataset, config.profiles, config.profile_form, self._spec, self._text)
+        if self._dataset.profiles is not None:
+            self._spec = self._spec.model_copy(update={"profiles": self._dataset.profiles.maker["source"]})
         self._at = _Progress(**(folder.checkpoint() or {}))
         folder.cut(self._at.lines)
 

@@ -17,6 +17,7 @@ import structlog
 from model.process.records import Float, Int
 from service.core.attributes import Mask
 from service.core.rules import Rules
+from service.errors import GraphFailed
 from service.lists.reading import Known, read_users
 from service.lists.scoring import moment, score
 from service.lists.selection import choose, prepare
@@ -53,7 +54,7 @@ async def recommend_many(user_ids: Sequence[str], asked: Request, serving: Servi
     view = serving.replica.view
     known = None if view.reader is None else await read_users(user_ids, view.reader, serving.model)
     watch.lap("state")
-    case = Case(asked, known, view.index, serving.model, watch)
+    case = Case.begin(asked, known, view.index, serving.model, watch)
     if known is None:
         return [popular(case, "fallback", dead_stage(view))] * len(user_ids)
     now = serving.replica.now()
@@ -62,19 +63,25 @@ async def recommend_many(user_ids: Sequence[str], asked: Request, serving: Servi
     size = max(1, BLOCK // max(1, len(view.index.ids)))
     for start in range(0, len(known), size):
         block = known.some(start, start + size)
-        answers += _ranked(case, block, at[start : start + size]) if serving.has_bundle else _popular(case, block)
+        answers += (
+            _ranked(case, block, at[start : start + size]) if serving.has_bundle else _popular(case, block, "popular")
+        )
         await asyncio.sleep(0)
     watch.lap("search")
     return answers
 
 
-def _popular(case: Case, known: Known) -> list[Recommendation]:
-    return [popular(replace(case, known=known.one(place)), "popular") for place in range(len(known))]
+def _popular(case: Case, known: Known, strategy: str, dead: str | None = None) -> list[Recommendation]:
+    return [popular(replace(case, known=known.one(place)), strategy, dead) for place in range(len(known))]
 
 
 def _ranked(case: Case, known: Known, at: Int) -> list[Recommendation]:
     index = case.index
-    scored = score(known, at, index, case.model)
+    try:
+        scored = score(known, at, index, case.model)
+    except GraphFailed as exc:
+        log.warning("not_embedded", reason=str(exc))
+        return _popular(case, known, "fallback", "embed")
     scores = index.score_many(scored.queries, scored.additions)
     prepared = prepare(case.request.rules or Rules(), index)
     answers = []
@@ -87,7 +94,7 @@ def _ranked(case: Case, known: Known, at: Int) -> list[Recommendation]:
             continue
         search = partial(_search, index, scores[place])
         chosen = choose(prepared, own.request.k, left_out(own, int(at[place])), _NOBODY, search)
-        answers.append(answer(own, "impersonal" if user.is_off else "model", chosen))
+        answers.append(answer(own, "impersonal" if user.is_off else "model", chosen, scored.dead))
     return answers
 
 

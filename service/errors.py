@@ -11,6 +11,7 @@ PeregrineError
 |- ArchiveDamaged        a file of the archive is missing, or is not what was written
 |- NoRoom                a second state does not fit into the memory beside the one that serves
 |- SnapshotFailed        the state's server made no durable copy of the state
+|- GraphFailed           a graph of the bundle is missing, or failed
 |- ProfilerError         no profile was made
 |  |- EndpointUnavailable  a language model or an embedder does not answer, not in time, or is busy
 |  |- EndpointRefused    it wants another key, or money: somebody must look
@@ -80,6 +81,14 @@ class NoRoom(PeregrineError):
 
 class SnapshotFailed(PeregrineError):
     """The state's server made no durable copy of the state: it does not allow it, or it did not end well."""
+
+
+class GraphFailed(PeregrineError):
+    """A graph of the bundle is missing, or failed; `graph` names it."""
+
+    def __init__(self, graph: str, reason: str) -> None:
+        super().__init__(f"{graph}.onnx: {reason}")
+        self.graph = graph
 
 
 class ProfilerError(PeregrineError):

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from uuid import uuid4
 
 import structlog
@@ -39,8 +40,9 @@ class Line:
     bundle: Bundle
     replica: Replica
 
-    @property
+    @cached_property
     def serving(self) -> Serving:
+        """One and the same: it remembers whose lists it made."""
         return Serving(self.replica, self.bundle.model, self.bundle.hash != NO_BUNDLE)
 
 

@@ -20,6 +20,7 @@ from service.keeper_ports import Erasures, EventArchive, LogKeeper, Snapshots
 from service.live_ports import Experiments, LiveModels, ModelRegistry
 from service.serving_ports import (
     ActiveState,
+    Chore,
     FeedLost,
     Generation,
     GenerationEnded,
@@ -33,6 +34,7 @@ from service.serving_ports import (
 
 __all__ = [
     "ActiveState",
+    "Chore",
     "Erasures",
     "EventArchive",
     "EventLog",

@@ -63,6 +63,20 @@ class Waiting:
     dead: int
 
 
+OUTCOMES = {
+    "described": "the profiler was asked, and its answer is stored",
+    "kept": "it was not asked: not due any more, nothing new, or nothing to tell",
+    "rejected": "its answer cannot be used; the user is tried again",
+    "unavailable": "the endpoint did not answer",
+    "refused": "the endpoint wants another key or money",
+    "budget": "the day's tokens are spent",
+    "given_up": "after several tries",
+}
+"""What becomes of a user who is claimed."""
+MET, MET_DESCRIBED, MET_AGE = "met", "met_described", "met_age"
+"""Users who did something, as the feeder meets them; those with a profile; the seconds that these are old, summed."""
+
+
 class ProfileStore(Protocol):
     """Profiles by user. They belong to no generation of the state: a rebuild leaves them alone."""
 
@@ -114,6 +128,12 @@ class ProfileQueue(Protocol):
 
     async def waiting(self) -> Waiting: ...
 
+    async def count(self, counts: Mapping[str, int]) -> None:
+        """Adds to what all workers of the deployment have counted, by name."""
+        ...
+
+    async def counted(self) -> dict[str, int]: ...
+
     async def lead(self, owner: str, ttl_ms: int) -> bool:
         """Takes or keeps the lease of the one who feeds the queue; False if another has it."""
         ...
@@ -138,6 +158,10 @@ class TokenBudget(Protocol):
 
     async def reserve(self, tokens: int) -> int:
         """Sets tokens aside and returns the day. Raises BudgetSpent, and sets nothing aside, when too few are left."""
+        ...
+
+    async def spent(self) -> int:
+        """Tokens of today that are spent or set aside."""
         ...
 
     async def settle(self, day: int, surplus: int) -> None:

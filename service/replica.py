@@ -33,6 +33,8 @@ CHUNK = 2_000
 BLOCK_MS = 1_000
 """How long a read of the feed waits for its first entry."""
 _LONGEST_PAUSE = 2.0  # seconds between two attempts
+_TRIES = 5
+"""How often a chunk is read while loading, before all is begun anew."""
 _LOADING = "the items are being loaded"
 
 
@@ -114,21 +116,25 @@ class Replica:
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         """Follows for the time of the block."""
-        parts = [self._follow()] if self.clock == "event" else [self._follow(), self._advance()]
-        tasks = [asyncio.create_task(part) for part in parts]
+        tasks = [asyncio.create_task(part) for part in (self._follow(), self._tend())]
         try:
             yield
         finally:
             for task in tasks:
                 await _end(task)
 
-    async def _advance(self) -> None:
-        """Keeps the index at the wall clock. What goes wrong in one second must not stop the following."""
+    async def _tend(self) -> None:
+        """Keeps the index at the wall clock, and does its chores beside the requests. What goes wrong in one second
+        must not stop the following."""
         while True:
             try:
-                self.index.advance(int(time.time()))
+                if self.clock == "wall":
+                    self.index.advance(int(time.time()))
+                while (chore := self.index.chore()) is not None:
+                    await asyncio.to_thread(chore.compute)
+                    chore.finish()
             except Exception:
-                log.exception("items_not_advanced", log_time=self.index.position.log_time)
+                log.exception("items_not_tended", log_time=self.index.position.log_time)
             await asyncio.sleep(1.0)
 
     async def _follow(self) -> None:
@@ -199,13 +205,25 @@ class Replica:
         attributes = Attributes()
         for start in range(0, count, CHUNK):
             places = range(start, min(start + CHUNK, count))
-            some = await reader.item_ids(start, len(places))
-            blobs += [blob for blob in await reader.items(places) if blob is not None]
-            await asyncio.to_thread(attributes.put_all, start, await reader.documents(some))
+            some, found, documents = await self._read_some(reader, places)
+            blobs += [blob for blob in found if blob is not None]
+            await asyncio.to_thread(attributes.put_all, start, documents)
             ids += some
         if not len(ids) == len(blobs) == count:
             raise FeedLost  # the state was made anew in between
         return ids, blobs, attributes
+
+    async def _read_some(
+        self, reader: StateReader, places: range
+    ) -> tuple[list[str], list[bytes | None], list[bytes | None]]:
+        """Ids, records and documents of the items at `places`. A store that is slow for a moment must not cost the
+        million items that were read before."""
+        for failures in range(1, _TRIES):
+            try:
+                return await _items(reader, places)
+            except StoreUnavailable as exc:
+                await self._pause(exc, failures)
+        return await _items(reader, places)
 
     async def _take(self, entries: Sequence[FeedEntry]) -> None:
         for entry in entries:
@@ -216,6 +234,11 @@ class Replica:
     async def _notify(self) -> None:
         async with self._moved:
             self._moved.notify_all()
+
+
+async def _items(reader: StateReader, places: range) -> tuple[list[str], list[bytes | None], list[bytes | None]]:
+    some = await reader.item_ids(places.start, len(places))
+    return some, await reader.items(places), await reader.documents(some)
 
 
 def _fill(

@@ -16,16 +16,18 @@ import structlog
 
 from model.process.records import NEVER, Int
 from model.process.temporal_model import TemporalModel
+from service.core.crowd import Crowd
 from service.core.cursors import Served, known_items, nothing_served, serve
 from service.core.log_records import UnreadableRecord
 from service.core.profiles import Origin
 from service.core.rules import Rules
-from service.errors import StoreUnavailable
+from service.errors import GraphFailed, StoreUnavailable
 from service.lists.explaining import Reason, explain
 from service.lists.history import disliked_items, seen_items
-from service.lists.reading import Known, guest, read_users
-from service.lists.scoring import moment, score, search, search_popular
+from service.lists.reading import Known, Wanted, guest, read_together
+from service.lists.scoring import Question, Scored, moment, score_together, search, search_popular
 from service.lists.selection import Chosen, choose, prepare
+from service.lists.together import Together
 from service.lists.what_if import WhatIf, imagine
 from service.ports import ItemIndex
 from service.replica import Replica, View
@@ -33,6 +35,8 @@ from service.replica import Replica, View
 log = structlog.get_logger("peregrine.request_path")
 
 _NOTHING: Int = np.empty(0, dtype=np.int64)
+MOST_READ = 500
+"""Users read in one round trip: so many that a store which hangs makes nobody wait for more than one other timeout."""
 MIN_OFFSET_WAIT = 0.1
 """Seconds that a request waits for the offset it asks for."""
 
@@ -90,11 +94,15 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the request path works with. has_bundle: whether `model` has learned anything."""
+    """What the request path works with. has_bundle: whether `model` has learned anything; reading, scoring: what
+    requests under way at the same time do together; crowd: remembers the users whose lists were made."""
 
     replica: Replica
     model: TemporalModel
     has_bundle: bool
+    reading: Together[Wanted, Known | None] = field(default_factory=lambda: Together(read_together, MOST_READ))
+    scoring: Together[Question, Scored] = field(default_factory=lambda: Together(score_together))
+    crowd: Crowd = field(default_factory=Crowd)
 
 
 @dataclass(slots=True)
@@ -112,19 +120,20 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One list in the making. known: the user, None if the state does not answer; index: what it is chosen from."""
+    """One list in the making. known: the user, None if the state does not answer; index: what it is chosen from;
+    offset: all events up to it are in, as items may move while others are scored."""
 
     request: Request
     known: Known | None
     index: ItemIndex
     model: TemporalModel
     watch: Watch
+    offset: int
 
-    @property
-    def offset(self) -> int:
-        """All events up to it are in."""
-        applied = self.index.position.offset
-        return applied if self.known is None else min(self.known.committed, applied)
+    @classmethod
+    def begin(cls, request: Request, known: Known | None, index: ItemIndex, model: TemporalModel, watch: Watch) -> Case:
+        applied = index.position.offset
+        return cls(request, known, index, model, watch, applied if known is None else min(known.committed, applied))
 
 
 async def recommend(request: Request, serving: Serving) -> Recommendation:
@@ -134,58 +143,75 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
         await serving.replica.wait_for(request.min_offset, MIN_OFFSET_WAIT)
         watch.lap("wait")
     view = serving.replica.view  # users and items of one generation, though another may become active meanwhile
-    known = await _read(request, view, serving.model)
+    known = await _read(request, view, serving)
     watch.lap("state")
-    case = Case(request, known, view.index, serving.model, watch)
+    case = Case.begin(request, known, view.index, serving.model, watch)
     if known is None:
         return popular(case, "fallback", dead_stage(view))
     at = moment(request.at, known, serving.replica.now())
     if not serving.has_bundle:
         return popular(case, "popular")
-    return _ranked(case, known, at)
+    try:
+        scored = await serving.scoring.ask(Question(known, at, view.index, serving.model))
+    except GraphFailed as exc:
+        log.warning("not_embedded", reason=str(exc))
+        return popular(case, "fallback", "embed")
+    watch.lap("embed")
+    if request.user_id is not None and not request.events and scored.is_finite:
+        _remember(serving.crowd, request.user_id, known, scored)
+    return _ranked(case, known, at, scored)
 
 
-def _ranked(case: Case, known: Known, at: Int) -> Recommendation:
+def _remember(crowd: Crowd, user_id: str, known: Known, scored: Scored) -> None:
+    """Of whom nothing is known, or may be, resembles nobody."""
+    if known.users.rows["events"][0] and not known.is_off:
+        crowd.note(user_id, scored.queries[0, : known.users.rows["m"].shape[1]])
+
+
+def _ranked(case: Case, known: Known, at: Int, scored: Scored) -> Recommendation:
     """The model's list for the user at the moment (1,)."""
     request, index, model, watch = case.request, case.index, case.model, case.watch
-    scored = score(known, at, index, model)
-    watch.lap("embed")
     if not scored.is_finite:
         log.error("embedding_is_not_finite", offset=case.offset)
         return popular(case, "fallback", "embed")
-    exclude, bonus = left_out(case, int(at[0])), None
-    if request.rules is None:
+    exclude = left_out(case, int(at[0]))
+    prepared = None if request.rules is None else prepare(request.rules, index)
+    watch.lap("rules")
+    if prepared is None:
         chosen = Chosen(*search(index, scored, request.k, exclude, None, None))
     else:
-        prepared = prepare(request.rules, index)
-        bonus, served = prepared.bonus, known_items(request.served, index.ids)
+        served = known_items(request.served, index.ids)
         chosen = choose(prepared, request.k, exclude, served, partial(search, index, scored))
     watch.lap("search")
-    found = answer(case, "impersonal" if known.is_off else "model", chosen)
+    found = answer(case, "impersonal" if known.is_off else "model", chosen, scored.dead)
     if not request.explain:
         return found
+    bonus = None if prepared is None else prepared.bonus
     reasons = explain(known, at, scored, chosen.found, bonus, index, model)
     watch.lap("explain")
     return replace(found, reasons=reasons)
 
 
-async def _read(request: Request, view: View, model: TemporalModel) -> Known | None:
-    """The user after the request's events: what was read is a copy of what the state holds. None if the state cannot
-    tell."""
+async def _read(request: Request, view: View, serving: Serving) -> Known | None:
+    """The user after the request's events, which are applied to a copy. None if the state cannot tell."""
     if view.reader is None:
         return None
     if request.user_id is None:
-        known: Known | None = guest(view.index.position.offset, model)
+        known: Known | None = guest(view.index.position.offset, serving.model)
     else:
-        known = await read_users([request.user_id], view.reader, model)
+        known = await serving.reading.ask(Wanted(request.user_id, view.reader, serving.model))
     if known is None or not request.events:
         return known
+    after = known.copy()
     try:
-        await imagine(known.users, request.events, view.index, view.reader, model)
+        await imagine(after.users, request.events, view.index, view.reader, serving.model)
+    except GraphFailed as exc:
+        log.warning("what_if_not_applied", reason=str(exc))
+        return replace(known, dead=((*known.dead[0], "events"),))
     except (StoreUnavailable, UnreadableRecord) as exc:
         log.warning("items_not_read", reason=str(exc))
         return None
-    return known
+    return after
 
 
 def dead_stage(view: View) -> str:
@@ -227,7 +253,7 @@ def answer(case: Case, strategy: str, chosen: Chosen, degraded: tuple[str, ...] 
         scores=chosen.scores.tolist(),
         strategy=strategy,
         personalised=known is not None and not known.is_off,
-        degraded=degraded + (known.dead if known is not None and ranked else ()),
+        degraded=degraded + (known.dead[0] if known is not None and ranked else ()),
         events_seen=0 if known is None else int(known.users.rows["events"][0]),
         last_event_at=None if last == NEVER else last,
         offset=case.offset,

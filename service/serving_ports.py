@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -85,6 +85,18 @@ class ActiveState(Protocol):
         ...
 
 
+class Chore(Protocol):
+    """Work on an index that takes too long to be done between two requests."""
+
+    def compute(self) -> None:
+        """In any thread; changes nothing that requests read."""
+        ...
+
+    def finish(self) -> None:
+        """Between requests: takes over what was computed, but for what has changed meanwhile."""
+        ...
+
+
 class ItemIndex(Protocol):
     """The items of one replica, in process memory, searchable by inner product. Indexes are catalogue indexes."""
 
@@ -139,6 +151,16 @@ class ItemIndex(Protocol):
     def advance(self, log_time: int) -> None:
         """Moves the time that popularity's decay and availability are judged by (never back). Live only: the wall
         clock; otherwise entries move it."""
+        ...
+
+    def chore(self) -> Chore | None:
+        """The next thing to be done beside the requests; None if there is nothing. One at a time."""
+        ...
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """What the index has measured of itself: `bytes_per_item`, and `recall` against a search of every item, where
+        it is one that looks at some."""
         ...
 
     def top_k(

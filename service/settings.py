@@ -84,17 +84,33 @@ class Settings(ProfileSettings):
         "API a second copy of the items. 0: none.",
     )
 
-    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on. Off loopback api_key is mandatory.")
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on. Off loopback a key is needed.")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one and logs it.")
     api_key: SecretStr | None = Field(
         None,
         description="Key that callers of /v1 send as `Authorization: Bearer <key>` or `X-API-Key: <key>`. Printable "
         "ASCII without spaces.",
     )
+    keys_file: Path | None = Field(
+        None,
+        description="JSON file of API keys with scopes and rates (`peregrine keys add`), read again when it changes. "
+        "Valid beside api_key, which may everything.",
+    )
+    audit_file: Path | None = Field(
+        None, description="File that the audit log is appended to, as JSON lines; without one it is in the log alone."
+    )
+    cors_origins: str = Field(
+        "", description="Origins, separated by commas, whose pages may call the API from a browser. Default: none."
+    )
     clock: Literal["wall", "event"] = Field(
         "wall",
         description="What `now` is. wall: the time of day (live). event: the newest timestamp in the log (replay, "
         "import, demo); future timestamps are then accepted up to the year 2100.",
+    )
+    index: Literal["auto", "exact", "ivf"] = Field(
+        "auto",
+        description="How items are searched. exact: all of them. ivf: the lists of items nearest to the user, which "
+        "find 99 % of the true Top-100. auto: ivf from 50,000 items on, and exact where the events are the clock.",
     )
     unknown_items: Literal["create", "reject"] = Field(
         "create",
@@ -200,10 +216,10 @@ class Settings(ProfileSettings):
 
     def check_exposure(self) -> None:
         """Raises ConfigurationError if others could reach the API without a key."""
-        if self.api_key is None and not is_loopback(self.host):
+        if self.api_key is None and self.keys_file is None and not is_loopback(self.host):
             raise ConfigurationError(
-                f"{PREFIX}HOST={self.host} can be reached from other machines, so {PREFIX}API_KEY (or "
-                f"{PREFIX}API_KEY_FILE) must be set; or listen on 127.0.0.1"
+                f"{PREFIX}HOST={self.host} can be reached from other machines, so {PREFIX}KEYS_FILE or "
+                f"{PREFIX}API_KEY (or {PREFIX}API_KEY_FILE) must be set; or listen on 127.0.0.1"
             )
 
 

@@ -1,26 +1,22 @@
-"""Settings into services: the only file that names concrete classes."""
+"""Settings into services: this file and those named `wiring_*` alone name concrete classes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from uuid import uuid4
 
 import structlog
 from pydantic import SecretStr
 
 from model.text import SentenceEncoder, has_sentence_encoder
-from service.adapters.bundle import NO_BUNDLE, Bundle, load_bundle, no_bundle
-from service.adapters.cached_embedder import CachedEmbedder
-from service.adapters.chat_endpoint import ChatEndpoint
-from service.adapters.chat_profiler import ChatProfiler
+from service.adapters.bundle import NO_BUNDLE, SPARE, Bundle, load_bundle, no_bundle
 from service.adapters.exact_index import ExactIndex
-from service.adapters.extractive_profiler import ExtractiveProfiler
-from service.adapters.http_endpoint import HttpEndpoint
+from service.adapters.ivf_index import LEAST, IvfIndex
 from service.adapters.model_folder import ModelFolder
+from service.adapters.onnx_model import OnnxModel
 from service.adapters.redis_clients import Server, check_server
 from service.adapters.redis_erasures import RedisErasures, RedisFiles
 from service.adapters.redis_experiments import RedisExperiments
@@ -31,6 +27,7 @@ from service.adapters.redis_live import RedisLiveModels
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
 from service.adapters.redis_profiles import RedisProfileEraser, RedisProfiles, RedisTokenBudget
 from service.adapters.remote_embedder import RemoteEmbedder
+from service.api.audit import Audit
 from service.api.placements import load_placements
 from service.api.services import ApiServices
 from service.attribution import Attribution
@@ -46,19 +43,21 @@ from service.ports import (
     EventArchive,
     EventSource,
     Generations,
+    ItemIndex,
     LiveModels,
     LogKeeper,
     ModelRegistry,
     Snapshots,
     StateStore,
+    TemporalModel,
     TextEmbedder,
 )
-from service.profile_path import Feeder, Limits, Refreshing, Rules, Working
-from service.profile_ports import ProfileEraser, Profiler, TokenBudget
+from service.profile_ports import ProfileEraser
 from service.replica import Replica
 from service.request_path import Serving
 from service.settings import PREFIX, Settings
 from service.trials import Trials
+from service.wiring_gate import gate_of
 
 log = structlog.get_logger("peregrine.wiring")
 
@@ -110,22 +109,14 @@ class KeeperServices:
     profiles: ProfileEraser
 
 
-@dataclass(frozen=True)
-class ProfilerServices:
-    """What the profiler is given. close: gives connections back."""
-
-    working: Working
-    close: Callable[[], Awaitable[None]]
-
-
 def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     """bundle: in place of the one that the settings name.
 
     Raises ConfigurationError; a store that is down is no reason not to start.
     """
-    log_server, state_server = _servers(settings)
-    bundle = bundle or read_bundle(settings)
-    profiles = RedisProfiles(state_server)
+    log_server, state_server = servers(settings)
+    bundle = bundle or read_bundle(settings, SPARE)
+    profiles, budget = RedisProfiles(state_server), RedisTokenBudget(state_server, settings.chat_daily_tokens)
     event_log = RedisEventLog(log_server, window=settings.dedupe_window, max_lag=settings.max_lag)
     patient = replace(state_server, timeout=max(COMMIT_TIMEOUT, settings.state_timeout))
     models, registry = RedisLiveModels(patient, settings.feed_length), open_registry(settings)
@@ -137,17 +128,18 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     trials = Trials(lines, experiments)
 
     async def close() -> None:
-        for connection in (event_log, state, profiles, impressions, experiments):
+        for connection in (event_log, state, profiles, budget, impressions, experiments):
             await connection.aclose()
         models.close()
-        _close(embedder)
+        close_embedder(embedder)
 
-    embedder = _embedder(settings)
+    embedder = make_embedder(settings)
     return ApiServices(
         settings=settings,
         log=event_log,
         lines=lines,
         profiles=profiles,
+        budget=budget,
         embedder=embedder,
         models=models,
         registry=registry,
@@ -157,6 +149,8 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
         trials=trials,
         evaluation=LiveEvaluation(lines, settings.live_evaluation) if settings.live_evaluation else None,
         placements=load_placements(settings.placements),
+        gate=gate_of(settings),
+        audit=Audit(settings.audit_file),
     )
 
 
@@ -172,7 +166,7 @@ def _history(settings: Settings, log_server: Server) -> Iterator[EventSource]:
 
 def build_worker(settings: Settings, bundle: Bundle | None = None) -> WorkerServices:
     """The same for the worker."""
-    log_server, state_server = _servers(settings)
+    log_server, state_server = servers(settings)
     patient = replace(state_server, timeout=max(COMMIT_TIMEOUT, settings.state_timeout))
     source: EventSource = RedisEventSource(log_server)
     if (archive := open_archive(settings)) is not None:
@@ -214,7 +208,7 @@ def open_registry(settings: Settings) -> ModelRegistry | None:
 
 
 def _replica(state: RedisActiveState, bundle: Bundle, settings: Settings) -> Replica:
-    return Replica(state, lambda: ExactIndex(bundle.model), bundle.model.spec, bundle.hash, settings.clock)
+    return Replica(state, partial(_new_index, settings, bundle.model), bundle.model.spec, bundle.hash, settings.clock)
 
 
 @asynccontextmanager
@@ -262,7 +256,7 @@ def _recent_users(source: EventSource) -> list[str]:
 
 def build_keeper(settings: Settings) -> KeeperServices:
     """The same for the keeper."""
-    log_server, state_server = _servers(settings)
+    log_server, state_server = servers(settings)
     return KeeperServices(
         RedisEventSource(log_server),
         RedisLogKeeper(log_server),
@@ -276,67 +270,20 @@ def build_keeper(settings: Settings) -> KeeperServices:
     )
 
 
-def build_profiler(
-    settings: Settings, bundle: Bundle | None = None, embedder: TextEmbedder | None = None
-) -> ProfilerServices:
-    """The same for the profiler. embedder: in place of the one that the settings name."""
-    log_server, state_server = _servers(settings)
-    bundle = bundle or read_bundle(settings)
-    if (embedder := embedder or _embedder(settings)) is None:
-        raise ConfigurationError(
-            f'profiles need an embedder: pip install "peregrine-recsys[text]", or set {PREFIX}EMBED_URL'
-        )
-    patient = replace(state_server, timeout=max(COMMIT_TIMEOUT, settings.state_timeout))
-    state, profiles = RedisActiveState(patient, bundle.model.spec), RedisProfiles(patient)
-    budget = RedisTokenBudget(patient, settings.chat_daily_tokens)
-    source, keeper = RedisEventSource(log_server), RedisLogKeeper(log_server)
-    profiler, close_profiler = _profiler(settings, budget)
-    rules = Rules(
-        settings.profile_min_events, settings.profile_new_events, settings.profile_min_age, settings.profile_drift
-    )
-    threads = settings.chat_concurrency if settings.embed_url else 1
-    limits = Limits(settings.profile_items, settings.profile_window, settings.profile_nearness, threads)
-    refreshing = Refreshing(
-        state, profiles, profiles, profiler, CachedEmbedder(embedder), bundle.model.spec, bundle.hash, rules, limits
-    )
-
-    async def close() -> None:
-        await close_profiler()
-        for connection in (state, profiles, budget):
-            await connection.aclose()
-        for blocking in (source, keeper):
-            blocking.close()
-        _close(embedder)
-
-    working = Working(
-        refreshing,
-        Feeder(source, keeper.begin, refreshing, uuid4().hex),
-        2 * settings.chat_concurrency,  # so that stores are read while the language model answers others
-        4 * settings.chat_timeout + 30.0,
-        settings.profiler_seconds,
-    )
-    return ProfilerServices(working, close)
+def _new_index(settings: Settings, model: TemporalModel) -> ItemIndex:
+    """With the events as the clock, lists must not depend on how fast they are asked for."""
+    at_once = settings.clock == "event"
+    if settings.index == "exact" or (settings.index == "auto" and at_once):
+        return ExactIndex(model, at_once)
+    return IvfIndex(model, at_once, 1 if settings.index == "ivf" else LEAST)
 
 
-def _profiler(settings: Settings, budget: TokenBudget) -> tuple[Profiler, Callable[[], Awaitable[None]]]:
-    if settings.chat_url is None or settings.chat_model is None:
-        return ExtractiveProfiler(), _nothing
-    concurrency, timeout = settings.chat_concurrency, settings.chat_timeout
-    http = HttpEndpoint(settings.chat_url, _plain(settings.chat_api_key), timeout, concurrency)
-    endpoint = ChatEndpoint(http, settings.chat_model, budget)
-    return ChatProfiler(endpoint, timeout, concurrency, settings.chat_max_tokens), http.aclose
-
-
-def _close(embedder: TextEmbedder | None) -> None:
+def close_embedder(embedder: TextEmbedder | None) -> None:
     if isinstance(embedder, RemoteEmbedder):
         embedder.close()
 
 
-async def _nothing() -> None:
-    """There is nothing to be closed."""
-
-
-def _plain(secret: SecretStr | None) -> str | None:
+def plain(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
@@ -352,7 +299,7 @@ def open_archive(settings: Settings) -> EventArchive | None:
     return ParquetArchive(open_folder(settings.archive_url))
 
 
-def _servers(settings: Settings) -> tuple[Server, Server]:
+def servers(settings: Settings) -> tuple[Server, Server]:
     """Log and state, looked at once: one that could not keep our promises is refused."""
     log_url, state_url = settings.stores()
     servers = (
@@ -367,20 +314,25 @@ def _servers(settings: Settings) -> tuple[Server, Server]:
     return servers
 
 
-def read_bundle(settings: Settings) -> Bundle:
-    """The bundle of the settings. An empty folder is one that is yet to come; a missing one is a mistake."""
+def read_bundle(settings: Settings, spare: tuple[str, ...] = ()) -> Bundle:
+    """The bundle of the settings. An empty folder is one that is yet to come; a missing one is a mistake.
+
+    spare: graphs that this process can do without.
+    """
     folder = settings.bundle
     if folder is None or (folder.is_dir() and not any(folder.iterdir())):
         log.warning("no_bundle", serving="popular items", folder=str(folder))
         return no_bundle()
-    bundle = load_bundle(folder)
+    bundle = load_bundle(folder, spare=spare)
+    if isinstance(bundle.model, OnnxModel) and bundle.model.missing:
+        log.error("graphs_missing", graphs=bundle.model.missing, folder=str(folder))
     log.info("bundle_loaded", version=bundle.version, bundle=bundle.hash[:12], preset=bundle.model.spec.preset)
     return bundle
 
 
-def _embedder(settings: Settings) -> TextEmbedder | None:
+def make_embedder(settings: Settings) -> TextEmbedder | None:
     if settings.embed_url is not None and settings.embed_model is not None:
-        key = _plain(settings.embed_api_key)
+        key = plain(settings.embed_api_key)
         return RemoteEmbedder(
             settings.embed_url, settings.embed_model, key, settings.embed_prefix, settings.embed_batch
         )

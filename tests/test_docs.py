@@ -46,7 +46,7 @@ def all_options() -> dict[str, set[str]]:
 def test_every_peregrine_command_and_option_exists(document: str) -> None:
     known = all_options()
     for line in shell_blocks(TEXT[document]):
-        match = re.search(r"(?:^|[\s/])peregrine ((?:bench |archive )?[a-z]+)(.*)", line)
+        match = re.search(r"(?:^|[\s/])peregrine ((?:bench |archive |inspect |keys |profile )?[a-z]+)(.*)", line)
         if not match:
             continue
         command, rest = match.group(1).strip(), match.group(2)

@@ -73,7 +73,7 @@ class Stage:
 
     dataset: prepared, the whole; source: what it was loaded from. folder: of this model, for all its seeds; an
     interrupted run goes on from what it left there. budget: seconds for the trials of a seed, None for no bound; when
-    it is spent no other setting and no other round is begun.
+    it is spent no other setting and no other round is begun. profiles: a file of them, for models that read profiles.
     """
 
     dataset: Dataset
@@ -81,6 +81,7 @@ class Stage:
     folder: Path
     budget: float | None
     console: Console
+    profiles: Path | None = None
 
 
 class Candidate(Protocol):

@@ -3,6 +3,7 @@
 CompareError
     UnknownModelError    a name that is not in the lineup
     FolderTakenError     the report folder holds a comparison of something else
+    NoProfilesError      a model reads profiles, and no file of them is named
 """
 
 
@@ -15,4 +16,8 @@ class UnknownModelError(CompareError):
 
 
 class FolderTakenError(CompareError):
+    pass
+
+
+class NoProfilesError(CompareError):
     pass

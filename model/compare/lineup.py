@@ -9,7 +9,7 @@ from model.baselines.ials import IALS
 from model.baselines.item_knn import ITEM_KNN
 from model.compare.candidate import Candidate
 from model.compare.errors import UnknownModelError
-from model.compare.peregrine import ABLATIONS, PEREGRINE
+from model.compare.peregrine import ABLATIONS, PEREGRINE, PROFILED
 from model.compare.searched import Searched
 from model.family.entries import FAMILY
 
@@ -21,8 +21,8 @@ LINEUP: Mapping[str, Candidate] = {
 }
 """The models of the table."""
 
-ABLATED: Mapping[str, Candidate] = {pipeline.name: pipeline for pipeline in ABLATIONS}
-"""The system itself with one thing changed."""
+ABLATED: Mapping[str, Candidate] = {pipeline.name: pipeline for pipeline in (*ABLATIONS, *PROFILED)}
+"""The system itself with one thing changed, or with profiles."""
 
 
 def choose(names: str, ablations: bool) -> Sequence[Candidate]:
@@ -32,7 +32,7 @@ def choose(names: str, ablations: bool) -> Sequence[Candidate]:
     if unknown := [name for name in wanted if name not in known]:
         raise UnknownModelError(f"no model is called {', '.join(unknown)}; known are {', '.join(known)}")
     if ablations:
-        wanted += [name for name in ABLATED if name not in wanted]
+        wanted += [pipeline.name for pipeline in ABLATIONS]
     if not wanted:
         raise UnknownModelError(f"--models names none; known are {', '.join(known)}")
     return [known[name] for name in dict.fromkeys(wanted)]

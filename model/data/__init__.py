@@ -1,25 +1,30 @@
 """Data sets: readers, preparation, split. NumPy and pyarrow only."""
 
 from model.data.complete_journey import read_complete_journey
-from model.data.dataset import NEVER, Dataset, ItemTable
+from model.data.dataset import NEVER, Dataset, ItemTable, ProfileTable
 from model.data.errors import BadFileError, BadRowError, DataError, MissingDataError
 from model.data.folder import read_folder
 from model.data.prepare import prepare
+from model.data.profiles import FILE as PROFILES
+from model.data.profiles import read_profiles
 from model.data.split import Split, scored_rows, split
 
 __all__ = [
     "NEVER",
+    "PROFILES",
     "BadFileError",
     "BadRowError",
     "DataError",
     "Dataset",
     "ItemTable",
     "MissingDataError",
+    "ProfileTable",
     "Split",
     "load",
     "prepare",
     "read_complete_journey",
     "read_folder",
+    "read_profiles",
     "scored_rows",
     "split",
 ]

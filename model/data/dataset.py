@@ -3,7 +3,9 @@
 Knows nothing of files. Arrays have one entry an event, (E,); tables one entry an item, (N,).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +55,44 @@ class ItemTable:
 
 
 @dataclass(frozen=True, eq=False)
+class ProfileTable:
+    """What described users, by user and period: row r from begin[r] on, until the same user's next row.
+
+    Sorted by (user, begin); a row is made from events before its begin alone. items: codes that row r was made from,
+    newest first. maker: source, model, prompt version, embedder.
+    """
+
+    user: Int64Array  # (R,) codes
+    begin: Int64Array  # (R,) unix seconds
+    vectors: NDArray[np.floating]  # (R, 4, d_f), zero where a facet is not there
+    items: Sequence[Int64Array]
+    maker: Mapping[str, str]
+
+    def rows(self, users: Int64Array, at: Int64Array) -> Int64Array:
+        """(B,) the row that describes each user at their moment [s]; -1 where there is none yet."""
+        if not len(self.user):
+            return np.full(len(users), -1, dtype=np.int64)
+        first, span, keys = self._order
+        wanted = users * span + np.clip(at - first + 1, 0, span - 1)
+        row = np.searchsorted(keys, wanted, side="right") - 1
+        return np.where((row >= 0) & (self.user[row] == users), row, -1)
+
+    @cached_property
+    def _order(self) -> tuple[int, int, Int64Array]:
+        """The first begin, moments from before it (0) to the last one, and rows as numbers in order."""
+        first, last = int(self.begin.min()), int(self.begin.max())
+        span = last - first + 2
+        return first, span, self.user * span + (self.begin - first + 1)
+
+    def facets(self, users: Int64Array, at: Int64Array) -> FloatArray:
+        """(B, 4, d_f) text embeddings of the facets of each user at their moment [s]; zero where there is none."""
+        row = self.rows(users, at)
+        found = np.zeros((len(users), *self.vectors.shape[1:]), dtype=np.float32)
+        found[row >= 0] = self.vectors[row[row >= 0]]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Events sorted by (timestamp, user id, item id), ids compared as strings; equal rows keep the order they came in.
 
@@ -70,6 +110,7 @@ class Dataset:
     user_ids: list[str]
     item_ids: list[str]
     items: ItemTable
+    profiles: ProfileTable | None = None
 
     def __len__(self) -> int:
         return len(self.timestamp)

@@ -34,7 +34,10 @@ def prepare(dataset: Dataset, min_buyers: int = 5, min_events: int = 5, rounds: 
 
 
 def compact(dataset: Dataset) -> Dataset:
-    """The same events with dense codes: users and items without an event leave the tables. Order of ids is kept."""
+    """The same events with dense codes: users and items without an event leave the tables. Order of ids is kept.
+
+    Profiles are joined afterwards: those of `dataset` are left out.
+    """
     users, user = np.unique(dataset.user, return_inverse=True)
     items, item = np.unique(dataset.item, return_inverse=True)
     return replace(
@@ -44,6 +47,7 @@ def compact(dataset: Dataset) -> Dataset:
         user_ids=[dataset.user_ids[code] for code in users],
         item_ids=[dataset.item_ids[code] for code in items],
         items=dataset.items.take(items.astype(np.int64)),
+        profiles=None,
     )
 
 

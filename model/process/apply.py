@@ -8,7 +8,7 @@ Events of users who are switched off move the log's time and the popularity of i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.process.batch import Events, Items, Users
-from model.process.groups import add_rows, places_by, running_max, starts_of
+from model.process.groups import add_rows, place_in_group, places_by, running_max, starts_of
 from model.process.neighbours import add_neighbours
 from model.process.pairs import add_pairs
 from model.process.popularity import add_popularity
@@ -135,7 +135,26 @@ def _apply_tick(
     for _, here in places_by(moment):
         opening = here[opens[here]]
         _open_moments(users.rows, events.user[opening], events.timestamp[opening], model, commits)
-        _exchange(users.rows, items.rows, events.take(here), encoded[here])
+        for step in _steps(events.user, here, model.spec):
+            if model.spec.step_per_event:
+                _close_steps(users.rows, events.user[step], model, commits)
+            _exchange(users.rows, items.rows, events.take(step), encoded[step])
+
+
+def _steps(user: Int, here: Int, spec: ModelSpec) -> Iterator[Int]:
+    """Places of one moment's events that memory takes in at once: all, or (an ablation) one a user."""
+    if not spec.step_per_event:
+        yield here
+        return
+    order = here[np.argsort(user[here], kind="stable")]
+    for _, places in places_by(place_in_group(user[order])):
+        yield order[places]
+
+
+def _close_steps(rows: Records, users: Int, model: TemporalModel, commits: Commits | None) -> None:
+    """Folds what the open moments of `users` hold so far; the moments stay open, their next step has a gap of 0."""
+    held = users[rows["count"][users] > 0]
+    _roll(rows, held, rows["key"][held], np.zeros_like(held), model.update_users, commits.users if commits else None)
 
 
 def _open_moments(rows: Records, users: Int, timestamp: Int, model: TemporalModel, commits: Commits | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +13,28 @@ from model.process.popularity import popularity_features
 from model.process.read import pair_scores, user_inputs
 from model.process.records import NEVER, PAIR, Float, Int, Records, new_items, new_users
 from model.process.score import score_all, widen_items, widen_users
-from model.process.temporal_model import TemporalModel
+from model.process.temporal_model import TemporalModel, UserInputs
 
 
 class State:
     """Users and items with fixed codes 0..U-1, 0..N-1, and the log's time.
 
-    item_ids: ids by code, for the stable hash; static: (N, d/2) x_i; available_from: (N,) seconds or -NEVER.
+    item_ids: ids by code, for the stable hash; static: (N, d/2) x_i; available_from: (N,) seconds or -NEVER; facets:
+    of users (B,) at their moments (B,) [s], (B, 4, d_f), which describe what came before these moments.
     Item vectors and popularity are cached and refreshed as `apply` moves them.
     """
 
     def __init__(
-        self, model: TemporalModel, user_count: int, item_ids: Sequence[str], static: Float, available_from: Int
+        self,
+        model: TemporalModel,
+        user_count: int,
+        item_ids: Sequence[str],
+        static: Float,
+        available_from: Int,
+        facets: Callable[[Int, Int], Float] | None = None,
     ) -> None:
         self.model = model
+        self._facets = facets
         self.users = new_users(user_count, model.spec, model.initial_user)
         self.pairs: list[Records] = [np.empty(0, dtype=PAIR)] * user_count
         self.items = new_items(len(item_ids), model.spec, model.initial_item)
@@ -105,10 +113,14 @@ class State:
         """(N,) items that had an event, or whose `available_from` the log's time has reached."""
         return np.asarray((self.items["first_event"] != NEVER) | (self.items["available_from"] <= self.log_time))
 
+    def read(self, users: Int, at: Int) -> UserInputs:
+        """What is seen of B users, each at its own moment [s]."""
+        facets = None if self._facets is None else self._facets(users, at)
+        return user_inputs(self.gather(users), at, self._vectors, self.items, self.model.spec, facets)
+
     def score(self, users: Int, at: Int) -> Float:
         """(B, N) scores of every item for B users, each at its own moment [s]. Writes nothing."""
-        batch = self.gather(users)
-        inputs = user_inputs(batch, at, self._vectors, self.items, self.model.spec)
+        inputs = self.read(users, at)
         embedded = self.model.embed_users(inputs)
         owner, item, addition = pair_scores(inputs, embedded, self.model)
         return score_all(widen_users(embedded.h, embedded.w_pop), self.matrix, owner, item, addition)

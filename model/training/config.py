@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model.training.negatives import FULL_SOFTMAX
+from model.training.profiles import ProfileForm
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class TrainingConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     """Largest norm of a step's gradient."""
+    loss: str = "softmax"
+    """A name of `model.training.loss.LOSSES`."""
     discover_weight: float = 0.5
     id_dropout: float = 0.4
     """Share of learned item ids hidden in a step, so that text and memory stand alone."""
@@ -59,5 +62,9 @@ class TrainingConfig:
     """Users x items scored in one step; a larger batch makes several."""
     scored_rows: int = 3_000
     """Rows of validation that are scored after each epoch."""
+    profiles: str | None = None
+    """File of `peregrine profile build`; without one users are trained without facets."""
+    profile_form: ProfileForm = "made"
+    """How they are used; see `model.training.profiles`."""
     spec: dict[str, Any] = field(default_factory=dict)
     """Fields of ModelSpec that are set by hand, over what the data says."""

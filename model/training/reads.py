@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.process.batch import Events
-from model.process.read import user_inputs
 from model.process.records import Float, Int
 from model.state import Steps, TrainingState
 
@@ -30,6 +29,8 @@ class Reads:
     nb_type: Int
     nb_gap: Float
     nb_mask: Float
+    facets: Float  # (B, 4, d_f)
+    has: Float  # (B, 4)
 
     pair_row: Int  # (M,)
     pair_item: Int
@@ -72,6 +73,8 @@ class Reads:
                 nb_type=self.nb_type[low:high],
                 nb_gap=self.nb_gap[low:high],
                 nb_mask=self.nb_mask[low:high],
+                facets=self.facets[low:high],
+                has=self.has[low:high],
                 pair_row=self.pair_row[pairs] - low,
                 pair_item=self.pair_item[pairs],
                 pair_features=self.pair_features[pairs],
@@ -90,8 +93,7 @@ def read_moments(memory: TrainingState, events: Events, available: NDArray[np.bo
     codes, row = np.unique(events.user, return_inverse=True)
     at = np.zeros(len(codes), dtype=np.int64)
     at[row] = events.timestamp
-    users = state.gather(codes)
-    inputs = user_inputs(users, at, state.item_vectors, state.items, spec)
+    inputs = state.read(codes, at)
     owner, item = inputs.pair_row, inputs.pair_item
     weight = np.asarray(spec.weights(), dtype=np.float32)[events.type]
     return Reads(
@@ -99,10 +101,12 @@ def read_moments(memory: TrainingState, events: Events, available: NDArray[np.bo
         since=inputs.since,
         gap_stats=inputs.gap_stats,
         habits=inputs.habits,
-        nb_item=np.where(inputs.nb_mask > 0, users.rows["nb_item"], 0).astype(np.int64),
-        nb_type=users.rows["nb_type"].astype(np.int64),
+        nb_item=np.where(inputs.nb_mask > 0, inputs.rows["nb_item"], 0).astype(np.int64),
+        nb_type=inputs.rows["nb_type"].astype(np.int64),
         nb_gap=inputs.nb_gap,
         nb_mask=inputs.nb_mask,
+        facets=inputs.facets,
+        has=inputs.has,
         pair_row=owner,
         pair_item=item,
         pair_features=inputs.pair_features,

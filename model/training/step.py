@@ -13,11 +13,10 @@ from torch import Tensor
 from model.process.batch import Events
 from model.process.popularity import popularity_features
 from model.process.records import NEVER, UNSET_ITEM, Float, Int
-from model.spec import FACETS
 from model.state import USER_STEPS, TrainingState
 from model.torch_model import TorchModel
 from model.training.config import TrainingConfig
-from model.training.loss import EXCLUDED, softmax_loss
+from model.training.loss import EXCLUDED, LOSSES
 from model.training.negatives import Columns, Negatives
 from model.training.reads import Reads
 
@@ -131,7 +130,8 @@ class TrainingStep:
         addition = self._network.score_pairs(torch.from_numpy(reads.pair_features[seen]), query)
         scores = scores.index_put(own, addition, accumulate=True)
         unseen = scores.index_put(own, torch.full_like(addition, EXCLUDED))
-        return softmax_loss(scores, *place, weight), softmax_loss(unseen, *place, weight * new)
+        loss = LOSSES[self._config.loss]
+        return loss(scores, *place, weight), loss(unseen, *place, weight * new)
 
     def _embed(self, side: ItemSide, reads: Reads) -> tuple[Tensor, Tensor, Tensor]:
         """h, w_pop, q_pair; some users are read with only the end of their history."""
@@ -156,8 +156,8 @@ class TrainingStep:
             torch.from_numpy(reads.pair_features[shown]),
             torch.from_numpy(reads.pair_v[shown]),
             torch.from_numpy(reads.pair_row[shown]),
-            torch.zeros(len(reads), len(FACETS), self._spec.facet_dim),
-            torch.zeros(len(reads), len(FACETS)),
+            torch.from_numpy(reads.facets),
+            torch.from_numpy(reads.has),
         )
 
     def _kept(self, moments: int) -> Int:

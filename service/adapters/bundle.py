@@ -39,9 +39,13 @@ class Manifest(BaseModel):
     metrics: dict[str, Any] = {}
 
 
-def load_bundle(folder: Path, threads: int = 1) -> Bundle:
-    """Raises BundleError, naming the file and what is wrong with it."""
-    manifest = read_manifest(folder)
+SPARE = ("update_users", "static_items", "embed_users", "score_pairs")
+"""Graphs that the API can do without: it says in its answers what it does not do."""
+
+
+def load_bundle(folder: Path, threads: int = 1, spare: tuple[str, ...] = ()) -> Bundle:
+    """spare: graphs that may be missing. Raises BundleError, naming the file and what is wrong with it."""
+    manifest = read_manifest(folder, spare)
     spec = _spec(folder)
     tensors = _tensors(folder / "items.safetensors", spec)
     try:
@@ -62,8 +66,8 @@ def no_bundle() -> Bundle:
     return Bundle(model, learned, NO_BUNDLE, NO_BUNDLE)
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest, after every file it names was found with the right hash."""
+def read_manifest(folder: Path, spare: tuple[str, ...] = ()) -> Manifest:
+    """The manifest, after every file it names was found with the right hash; the graphs `spare` may be missing."""
     path = folder / MANIFEST
     if not path.is_file():
         raise BundleError(f"{folder} is not a bundle: no manifest.json; make one with `peregrine export`")
@@ -74,7 +78,8 @@ def read_manifest(folder: Path) -> Manifest:
     if missing := [name for name in _REQUIRED if name not in manifest.files]:
         raise BundleError(f"{path} does not name {', '.join(missing)}")
     for name, expected in manifest.files.items():
-        _check_file(folder, name, expected)
+        if name.removesuffix(".onnx") not in spare or (folder / name).exists():
+            _check_file(folder, name, expected)
     return manifest
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 
 from service.core.profiles import Facets, Profile, StoredProfile, pack_edits, pack_profile, unpack_stored
 from service.errors import BudgetSpent
@@ -32,7 +33,8 @@ class InMemoryProfiles:
     letters: dict[str, DeadLetter] = field(default_factory=dict)
     feeder: tuple[str, float] = ("", 0.0)
     fed: tuple[str, int] = ("", 0)
-    tokens: count[int] = field(default_factory=count)
+    tokens: Iterator[int] = field(default_factory=itertools.count)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def packed(self, user_id: str) -> tuple[bytes | None, bytes | None]:
         return self.made.get(user_id), self.edited.get(user_id)
@@ -126,6 +128,12 @@ class InMemoryProfiles:
     async def waiting(self) -> Waiting:
         return Waiting(len(self.queued), len(self.later), len(self.claimed), len(self.letters))
 
+    async def count(self, counts: Mapping[str, int]) -> None:
+        self.counts.update(counts)
+
+    async def counted(self) -> dict[str, int]:
+        return dict(self.counts)
+
     async def lead(self, owner: str, ttl_ms: int) -> bool:
         holder, end = self.feeder
         if holder not in {"", owner} and end > self.clock():
@@ -150,17 +158,20 @@ class InMemoryTokenBudget:
 
     limit: int
     clock: Callable[[], float] = time.time
-    spent: dict[int, int] = field(default_factory=dict)
+    used: dict[int, int] = field(default_factory=dict)
 
     async def reserve(self, tokens: int) -> int:
         day = int(self.clock()) // _DAY
-        if self.spent.get(day, 0) + tokens > self.limit:
+        if self.used.get(day, 0) + tokens > self.limit:
             raise BudgetSpent(f"the day's {self.limit:,} tokens do not last for another call of up to {tokens:,}")
-        self.spent[day] = self.spent.get(day, 0) + tokens
+        self.used[day] = self.used.get(day, 0) + tokens
         return day
 
+    async def spent(self) -> int:
+        return self.used.get(int(self.clock()) // _DAY, 0)
+
     async def settle(self, day: int, surplus: int) -> None:
-        self.spent[day] -= surplus
+        self.used[day] -= surplus
 
 
 @dataclass

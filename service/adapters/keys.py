@@ -143,6 +143,7 @@ class ProfileKeys:
         self.dead = f"{own}:dead"
         self.feeder = f"{own}:feeder"
         self.cursor = f"{own}:cursor"
+        self.counts = f"{own}:counts"
         self.queue = (self.due, self.later, self.claimed, self.claims, self.tries, self.dead)
         self.records = f"{own}:"
         self.made_pattern = f"{own}:u:*"

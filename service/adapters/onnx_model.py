@@ -11,8 +11,14 @@ import onnxruntime as ort
 from model.process.records import Float, Records, row_inputs
 from model.process.temporal_model import READ_INPUTS, UserEmbeddings, UserInputs
 from model.spec import ModelSpec
-from service.errors import BundleError
+from service.errors import BundleError, GraphFailed
 
+_FAILURES = (
+    ort.capi.onnxruntime_pybind11_state.Fail,
+    ort.capi.onnxruntime_pybind11_state.RuntimeException,
+    ort.capi.onnxruntime_pybind11_state.EPFail,
+)
+"""What onnxruntime raises when a graph fails on inputs that it takes; its classes share no base but Exception."""
 GRAPHS = ("update_users", "update_items", "static_items", "embed_users", "popularity", "score_pairs")
 
 
@@ -25,7 +31,13 @@ class OnnxModel:
         self.spec = spec
         self.initial_user = initial_user
         self.initial_item = initial_item
-        self._graphs = {name: _session(folder / f"{name}.onnx", threads) for name in GRAPHS}
+        paths = {name: folder / f"{name}.onnx" for name in GRAPHS}
+        self._graphs = {name: _session(path, threads) for name, path in paths.items() if path.exists()}
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Graphs that the folder lacks; asking one raises GraphFailed."""
+        return tuple(name for name in GRAPHS if name not in self._graphs)
 
     def update_users(self, rows: Records) -> Float:
         return self._run("update_users", row_inputs(rows))[0]
@@ -47,14 +59,22 @@ class OnnxModel:
         return self._run("score_pairs", {"features": features, "query": query})[0]
 
     def _run(self, graph: str, feed: dict[str, Any]) -> list[Float]:
-        outputs: list[Float] = self._graphs[graph].run(None, feed)
+        if graph not in self._graphs:
+            raise GraphFailed(graph, "is missing")
+        try:
+            outputs: list[Float] = self._graphs[graph].run(None, feed)
+        except _FAILURES as exc:
+            raise GraphFailed(graph, str(exc)) from exc
         return outputs
 
     def warm_up(self) -> None:
         """Runs every graph once and checks its widths, so that the first request pays nothing.
 
-        Raises BundleError if a graph's inputs or outputs do not have the widths of the spec.
+        Raises BundleError if a graph's inputs or outputs do not have the widths of the spec. With a graph missing
+        nothing is run.
         """
+        if self.missing:
+            return
         from model.process.batch import Users
         from model.process.pair_features import pair_width
         from model.process.popularity import popularity_width

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TypeVar
 from uuid import uuid4
 
@@ -99,6 +99,14 @@ class RedisProfiles:
         due, later, claimed = [await run("ZCARD", key) for key in (keys.due, keys.later, keys.claimed)]
         return Waiting(due, later, claimed, await run("HLEN", keys.dead))
 
+    async def count(self, counts: Mapping[str, int]) -> None:
+        for name, number in counts.items():
+            await self._client.run("HINCRBY", self._keys.counts, name, number)
+
+    async def counted(self) -> dict[str, int]:
+        found = await self._client.run("HGETALL", self._keys.counts)
+        return {name.decode(): int(number) for name, number in found.items()}
+
     async def lead(self, owner: str, ttl_ms: int) -> bool:
         try:
             await self._client.call("renew", (self._keys.feeder,), (owner, ttl_ms))
@@ -135,6 +143,9 @@ class RedisTokenBudget:
         ):
             raise BudgetSpent(f"the day's {self._limit:,} tokens do not last for another call of up to {tokens:,}")
         return day
+
+    async def spent(self) -> int:
+        return int(await self._client.run("GET", self._keys.tokens(int(time.time()) // DAY)) or 0)
 
     async def settle(self, day: int, surplus: int) -> None:
         await self._client.run("DECRBY", self._keys.tokens(day), surplus)

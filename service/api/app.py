@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from service.api import (
     docs,
@@ -27,7 +28,6 @@ from service.api import (
 )
 from service.api.edge import Edge
 from service.api.services import ApiServices
-from service.settings import is_loopback
 
 DESCRIPTION = (
     "Real-time recommendations: every event moves a memory within milliseconds, and the next list follows.\n\n"
@@ -54,15 +54,16 @@ def create_app(services: ApiServices) -> FastAPI:
         app.include_router(resource.router)
     app.mount(docs.ASSETS, docs.assets())
     problems.install(app)
-    key = services.settings.api_key
-    guarded = ("/v1",) if is_loopback(services.settings.host) else ("/v1", metrics.PATH)
-    openapi.install(app, () if key is None else guarded)
+    openapi.install(app, services.gate.guards)
     app.add_middleware(
         Edge,
-        api_key=None if key is None else key.get_secret_value(),
-        guarded=guarded,
+        gate=services.gate,
+        audit=services.audit,
+        timings=services.timings,
         max_in_flight=services.settings.max_in_flight,
     )
+    if origins := [origin.strip() for origin in services.settings.cors_origins.split(",") if origin.strip()]:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
     return app
 
 
@@ -74,4 +75,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             yield
         finally:
             services.draining = True
+            await services.freshness.aclose()
     await services.close()

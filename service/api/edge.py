@@ -1,35 +1,47 @@
-"""The outermost layer: request ids, the key, a limit on requests under way, log lines, the last resort for errors."""
+"""The outermost layer: request ids, the gate, a limit on requests under way, log lines, the last resort for errors."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 import time
+from functools import lru_cache
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.audit import Audit
+from service.api.gate import Gate
 from service.api.ids import uuid7
 from service.api.problems import Problem, answer, problem_of
+from service.api.timings import Timings
 
 log = structlog.get_logger("peregrine.access")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_SECURITY: tuple[tuple[str, str], ...] = (
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+)
+"""A page that needs more says so itself."""
 _LIMITED = "/v1"
-_USER = re.compile(r"(/users/).+?((?:/(?:recommendations|personalised|export))?)$", re.DOTALL)
+_USER = re.compile(
+    r"(/users/).+?((?:/(?:recommendations|personalised|export|similar|profile(?:/refresh)?))?)$", re.DOTALL
+)
 _CLIENT_LEFT = 499  # as in nginx's logs: there is nobody to answer any more
 
 
 class Edge:
-    """ASGI middleware. api_key: None where callers need none; guarded: beginnings of the paths that need it."""
+    """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, api_key: str | None, guarded: tuple[str, ...], max_in_flight: int) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, audit: Audit, timings: Timings, max_in_flight: int) -> None:
         self._app = app
-        self._key = None if api_key is None else _digest(api_key)
-        self._guarded = guarded
+        self._gate = gate
+        self._audit = audit
+        self._timings = timings
         self._max_in_flight = max_in_flight
         self._in_flight = 0
 
@@ -45,11 +57,15 @@ class Edge:
             finally:
                 self._in_flight -= 1
                 request.write_line()
+                route = getattr(scope.get("route"), "path", None)
+                self._timings.request(scope["method"], route, request.status, request.seconds)
 
     async def _handle(self, request: _Request, receive: Receive) -> None:
         scope = request.scope
+        visit = self._gate.visit(scope["method"], scope["path"], Headers(scope=scope))
+        request.headers += visit.headers
         try:
-            if refusal := self._refusal(scope):
+            if refusal := visit.refusal or self._overload(scope):
                 await answer(refusal, scope["path"], request.id)(scope, receive, request.send)
             else:
                 await self._app(scope, receive, request.send)
@@ -59,59 +75,59 @@ class Edge:
             problem = problem_of(exc)
             if not request.status:
                 await answer(problem, scope["path"], request.id)(scope, receive, request.send)
+        finally:
+            path = _shown(scope["path"])
+            self._audit.note(visit.key, visit.scope, scope["method"], path, request.status, request.id)
 
-    def _refusal(self, scope: Scope) -> Problem | None:
-        path: str = scope["path"]
-        if self._key is not None and path.startswith(self._guarded) and not self._holds_key(scope, self._key):
-            detail = "send the API key as `Authorization: Bearer <key>` or `X-API-Key: <key>`"
-            return Problem(401, detail, headers={"www-authenticate": "Bearer"})
-        if path.startswith(_LIMITED) and self._in_flight > self._max_in_flight:
+    def _overload(self, scope: Scope) -> Problem | None:
+        if scope["path"].startswith(_LIMITED) and self._in_flight > self._max_in_flight:
             return Problem(503, f"{self._max_in_flight} requests are under way; try again later")
         return None
 
-    @staticmethod
-    def _holds_key(scope: Scope, key: bytes) -> bool:
-        return hmac.compare_digest(_digest(_key_of(Headers(scope=scope))), key)
-
-
-def _key_of(headers: Headers) -> str:
-    scheme, _, bearer = headers.get("authorization", "").partition(" ")
-    return bearer.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-
 
 class _Request:
-    """One request under way. id: the caller's, if it is one, else ours; status: 0 until the answer begins."""
+    """One request under way. id: the caller's, if it is one, else ours; status: 0 until the answer begins; headers: of
+    every answer to it."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         given = Headers(scope=scope).get("x-request-id", "")
         self.id = given if _REQUEST_ID.fullmatch(given) else uuid7()
         self.scope = scope
         self.status = 0
+        self.headers = _SECURITY
         self._send = send
         self._started = time.perf_counter()
         scope.setdefault("state", {})["request_id"] = self.id
 
+    @property
+    def seconds(self) -> float:
+        """Since it came."""
+        return time.perf_counter() - self._started
+
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)["x-request-id"] = self.id
+            given = message["headers"]
+            present = {name for name, _ in given}
+            ours = ((b"x-request-id", self.id.encode()), *_encoded(self.headers))
+            message["headers"] = [*given, *(pair for pair in ours if pair[0] not in present)]
         await self._send(message)
 
     def write_line(self) -> None:
         """Good answers at debug level: the hot path must not wait for a log."""
         level = "debug" if self.status < 400 else "error" if self.status == 500 else "info"
-        milliseconds = round(1000 * (time.perf_counter() - self._started), 2)
+        milliseconds = round(1000 * self.seconds, 2)
         scope = self.scope
         getattr(log, level)(
             "request", method=scope["method"], path=_shown(scope["path"]), status=self.status, milliseconds=milliseconds
         )
 
 
+@lru_cache(maxsize=256)
+def _encoded(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers)
+
+
 def _shown(path: str) -> str:
     """The path without the user's id: lines are kept where nobody can erase it."""
     return _USER.sub(r"\1{user_id}\2", path)
-
-
-def _digest(key: str) -> bytes:
-    """Digests are compared, so that neither the key's length nor its beginning shows in the time it takes."""
-    return hashlib.sha256(key.encode()).digest()

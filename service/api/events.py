@@ -71,7 +71,9 @@ async def append(
     """
     if not records:
         raise Problem(422, f"none of the {total} entries is acceptable", _by_index(errors))
-    return await services.counts.append(services.log, kind, records)
+    appended = await services.counts.append(services.log, kind, records)
+    services.freshness.accepted(appended[-1].offset)
+    return appended
 
 
 async def answer(

@@ -85,9 +85,9 @@ async def _lines(user_id: str, services: ApiServices) -> AsyncIterator[bytes]:
         services.exports -= 1
 
 
-async def _read(source: EventSource, after: int) -> LogRecords:
+async def _read(source: EventSource, after: int, count: int = CHUNK) -> LogRecords:
     try:
-        return await asyncio.to_thread(source.read, after, CHUNK, 0)
+        return await asyncio.to_thread(source.read, after, count, 0)
     except LogTrimmed as exc:
         raise Problem(503, f"{exc}: name the archive (PEREGRINE_ARCHIVE_URL) to this process, too") from exc
 
@@ -96,7 +96,7 @@ async def _after_erasure(user_id: str, source: EventSource, services: ApiService
     """Offset behind the newest marker of the user: what came before is erased, though it may still be there."""
     after = 0
     for erasure in await services.log.pending_erasures():
-        columns = Columns((await _read(source, erasure.offset - 1)).part(0, 1))
+        columns = Columns((await _read(source, erasure.offset - 1, 1)).part(0, 1))
         if columns.kind[0] == ERASE and columns.user[0] == user_id.encode():
             after = erasure.offset
     return after

@@ -17,9 +17,13 @@ from service.request_path import Request as Asked
 from service.trials import Seat
 
 
-def timed(found: Recommendation, body: bytes) -> Response:
-    """The response, with what each stage took."""
-    timing = ", ".join(f"{stage};dur={1000 * seconds:.3f}" for stage, seconds in found.stages.items())
+def timed(services: ApiServices, found: Sequence[Recommendation], body: bytes) -> Response:
+    """The response, with what each stage took, which is counted, too. found: lists that were made together."""
+    stages = found[0].stages
+    for one in found:
+        services.timings.listed(one.strategy, one.degraded)
+    services.timings.staged(stages)
+    timing = ", ".join(f"{stage};dur={1000 * seconds:.3f}" for stage, seconds in stages.items())
     return Response(body, headers={"server-timing": timing}, media_type="application/json")
 
 

@@ -9,24 +9,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 
 from service.api.services import ApiServices, services_of
 from service.core.types import Backlog, Totals
 from service.errors import StoreUnavailable
 from service.live_evaluation import LiveEvaluation
+from service.profile_ports import MET, MET_AGE, MET_DESCRIBED, OUTCOMES, Waiting
 
 router = APIRouter(tags=["operations"])
 
 PATH = "/metrics"
 _EXAMPLE = "# HELP peregrine_lag Log records that wait to be applied.\n# TYPE peregrine_lag gauge\nperegrine_lag 0.0\n"
+
+_FIGURES = {
+    "bytes_per_item": "Memory that this replica's index takes for an item.",
+    "recall": "Share of the true Top-100 that searches find, measured on queries of late.",
+    "lists_read": "Share of the inverted lists that a search reads.",
+}
 
 T = TypeVar("T")
 
@@ -41,14 +48,30 @@ T = TypeVar("T")
 async def get_metrics(request: Request) -> PlainTextResponse:
     """Counters of this replica, and gauges of the service. Guarded like /v1 when it can be reached from outside."""
     services = services_of(request)
-    totals, backlog = await asyncio.gather(_asked(_totals(services)), _asked(services.log.backlog()))
+    totals, backlog, profiles = await asyncio.gather(
+        _asked(_totals(services)), _asked(services.log.backlog()), _asked(_profiles(services))
+    )
     return PlainTextResponse(
-        generate_latest(Scrape(services, backlog, totals)), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4}
+        generate_latest(Scrape(services, backlog, totals, profiles)), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4}
     )
 
 
 async def _totals(services: ApiServices) -> Totals:
     return await services.reader.totals()
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """Of the profile path: who waits, what was counted, today's tokens."""
+
+    waiting: Waiting
+    counted: Mapping[str, int]
+    tokens: int
+
+
+async def _profiles(services: ApiServices) -> Profiles:
+    queue = services.profiles
+    return Profiles(await queue.waiting(), await queue.counted(), await services.budget.spent())
 
 
 async def _asked(answer: Awaitable[T]) -> T | None:
@@ -60,15 +83,17 @@ async def _asked(answer: Awaitable[T]) -> T | None:
 
 @dataclass(frozen=True)
 class Scrape:
-    """One moment's metrics. backlog, totals: None if their store does not answer."""
+    """One moment's metrics. backlog, totals, profiles: None if their store does not answer."""
 
     services: ApiServices
     backlog: Backlog | None
     totals: Totals | None
+    profiles: Profiles | None
 
     def collect(self) -> Iterator[Metric]:
         """As prometheus_client asks for them."""
         yield from self._counted()
+        yield from self.services.timings.collect()
         yield from self._replica()
         if self.services.evaluation is not None:
             yield from _evaluated(self.services.evaluation, self.services.model.spec.mean_log_gap)
@@ -78,6 +103,8 @@ class Scrape:
         yield up
         if self.totals:
             yield from _state(self.totals)
+        if self.profiles:
+            yield from _profiled(self.profiles, self.services.settings.chat_daily_tokens)
         if self.backlog:
             yield from self._log(self.backlog)
 
@@ -94,6 +121,8 @@ class Scrape:
         replica = self.services.replica
         yield _gauge("ready", "1 if this replica's items are loaded and followed.", not replica.reasons)
         yield _gauge("items", "Items in this replica's index.", len(replica.index.ids))
+        for name, figure in replica.index.figures.items():
+            yield _gauge(f"index_{name}", _FIGURES[name], figure)
         yield _gauge("index_offset", "Offset up to which this replica's items are.", replica.index.position.offset)
 
     def _log(self, backlog: Backlog) -> Iterator[Metric]:
@@ -125,6 +154,25 @@ def _state(totals: Totals) -> Iterator[Metric]:
     yield CounterMetricFamily("peregrine_late_events", late, totals.late)
     skipped = "Log records that could not be applied and were left out."
     yield CounterMetricFamily("peregrine_skipped_records", skipped, totals.skipped)
+
+
+def _profiled(profiles: Profiles, limit: int) -> Iterator[Metric]:
+    counted, waiting = (
+        profiles.counted,
+        GaugeMetricFamily("peregrine_profile_queue", "Users by what their profile waits for.", labels=["state"]),
+    )
+    for state, users in asdict(profiles.waiting).items():
+        waiting.add_metric([state], users)
+    yield waiting
+    outcomes = ((((outcome,), counted.get(outcome, 0))) for outcome in OUTCOMES)
+    yield _counter("profile_refreshes", "Users whose profile was due, by what became of it.", ["outcome"], outcomes)
+    yield _gauge("profile_tokens_today", "Tokens of the day (UTC) that are spent or set aside.", profiles.tokens)
+    yield _gauge("profile_tokens_limit", "Tokens that may be spent in a day.", limit)
+    met = "Active users, as the profiler meets them in the log."
+    yield CounterMetricFamily("peregrine_profile_users_met", met, counted.get(MET, 0))
+    age = "Seconds since the profiles of active users were made, when the profiler meets these users."
+    summed = (counted.get(MET_DESCRIBED, 0), counted.get(MET_AGE, 0))
+    yield SummaryMetricFamily("peregrine_profile_age_seconds", age, *summed)
 
 
 def _gauge(name: str, says: str, value: float) -> Metric:

@@ -10,16 +10,19 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from service.api.problems import MEDIA_TYPE, FieldError, ProblemBody
+from service.core.access import scope_of
 
 _REF = "#/components/schemas/{model}"
 _FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")
 _WHEN = {
     401: "The API key is missing or wrong.",
+    403: "The API key has not the scope that `x-scope` names.",
     404: "There is none.",
     409: "`at` lies before the user's last event, or the user is switched off.",
     413: "The body is too large, before or after inflating.",
     415: "Neither JSON nor NDJSON, or an unknown content-encoding.",
     422: "Something in the request is wrong; `errors` names field and value.",
+    429: "More requests than the API key may send; see Retry-After.",
     500: "An error of the service.",
     503: "A store does not answer, or too much is under way or waits to be applied; see Retry-After.",
 }
@@ -44,8 +47,8 @@ def batch_body(model: type[BaseModel], description: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "description": description, "content": content}}
 
 
-def install(app: FastAPI, guarded: tuple[str, ...]) -> None:
-    """Replaces the app's document by ours; guarded: beginnings of the paths that need a key."""
+def install(app: FastAPI, guarded: bool) -> None:
+    """Replaces the app's document by ours; guarded: whether callers need keys."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -55,7 +58,7 @@ def install(app: FastAPI, guarded: tuple[str, ...]) -> None:
     app.openapi = document  # type: ignore[method-assign]  # FastAPI documents this as the way
 
 
-def _document(app: FastAPI, guarded: tuple[str, ...]) -> dict[str, Any]:
+def _document(app: FastAPI, guarded: bool) -> dict[str, Any]:
     found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     components = found.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
@@ -70,8 +73,8 @@ def _document(app: FastAPI, guarded: tuple[str, ...]) -> dict[str, Any]:
     }
     _hoist(found["paths"], schemas)
     for path, operations in found["paths"].items():
-        for operation in operations.values():
-            _describe(operation, path.startswith("/v1"), path.startswith(guarded))
+        for method, operation in operations.items():
+            _describe(operation, scope_of(method.upper(), path), guarded)
     return found
 
 
@@ -83,10 +86,11 @@ def _hoist(node: Any, schemas: dict[str, Any]) -> None:
         _hoist(child, schemas)
 
 
-def _describe(operation: dict[str, Any], versioned: bool, guarded: bool) -> None:
+def _describe(operation: dict[str, Any], scope: str | None, guarded: bool) -> None:
     responses = operation["responses"]
-    if versioned or guarded:
-        responses |= {"401": {}, "500": {}}
+    if scope is not None:
+        responses |= {"401": {}, "403": {}, "429": {}, "500": {}}
+        operation["x-scope"] = scope
         operation["security"] = [{"bearer": []}, {"header": []}] if guarded else []
     for status in [status for status in responses if int(status) >= HTTPStatus.BAD_REQUEST]:
         responses[status] = {

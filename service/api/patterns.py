@@ -1,9 +1,9 @@
 """What strings must look like, and how an error says so."""
 
-PLAIN = r"^[^\p{Cc}]*$"
+PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
 EVENT_TYPE = r"^[a-z][a-z0-9_]{0,31}$"
 CURSOR = r"^[A-Za-z0-9_-]*$"
-NAME_AND_VALUE = r"^[^:\p{Cc}]+:[^\p{Cc}]*$"
+NAME_AND_VALUE = r"^[^:\x00-\x1f\x7f-\x9f]+:[^\x00-\x1f\x7f-\x9f]*$"
 
 PATTERNS = {
     PLAIN: "must not contain control characters",

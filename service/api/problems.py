@@ -20,6 +20,7 @@ from service.errors import (
     BundleError,
     EndpointRefused,
     EndpointUnavailable,
+    GraphFailed,
     MomentPassed,
     NoRoom,
     PeregrineError,
@@ -165,13 +166,13 @@ def problem_of(exc: Exception) -> Problem:
     for status, kinds in _STATUS.items():
         if isinstance(exc, kinds):
             return Problem(status, str(exc))
-    if isinstance(exc, BackPressure | StoreUnavailable | EndpointUnavailable | EndpointRefused):
+    if isinstance(exc, BackPressure | StoreUnavailable | EndpointUnavailable | EndpointRefused | GraphFailed):
         return _later(exc)
     log.error("unexpected_error", exc_info=exc)
     return Problem(500, "the service has a problem that is written in its log under this request_id")
 
 
-def _later(exc: BackPressure | StoreUnavailable | EndpointUnavailable | EndpointRefused) -> Problem:
+def _later(exc: BackPressure | StoreUnavailable | EndpointUnavailable | EndpointRefused | GraphFailed) -> Problem:
     """503. The title Back-Pressure says that nothing was taken for sure: the caller may send it again as it is."""
     if isinstance(exc, BackPressure):
         headers = {"retry-after": MEMORY_RETRY_SECONDS} if exc.pressure else {}
@@ -182,6 +183,8 @@ def _later(exc: BackPressure | StoreUnavailable | EndpointUnavailable | Endpoint
         return Problem(503, detail, headers={"retry-after": MEMORY_RETRY_SECONDS}, title="Back-Pressure")
     if isinstance(exc, EndpointUnavailable | EndpointRefused):
         return Problem(503, f"texts cannot be embedded now; try again later ({exc})")
+    if isinstance(exc, GraphFailed):
+        return Problem(503, f"the model cannot be asked: {exc}")
     return Problem(503, f"a store does not answer; try again later ({exc})")
 
 

@@ -83,7 +83,10 @@ class RecommendationAnswer(BaseModel):
     personalised: bool = Field(
         description="false: nothing about this user went into the list, because of the off switch or of a dead stage."
     )
-    degraded: list[str]
+    degraded: list[str] = Field(
+        description="Stages that are dead: items (being loaded), state (the store), embed (the temporal embedding), "
+        "pairs (repeat consumption), events (what-ifs), profile."
+    )
     state: ListState
     cursor: str | None = Field(
         None, description="Asks for the next items of this session; null, or absent, when there is no next page."

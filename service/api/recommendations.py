@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from service.api.bare_route import BareRoute
 from service.api.bodies import read_model
 from service.api.list_answers import answer_of, batch_of, impression_of, next_cursor, timed
 from service.api.list_queries import PlainQuery, RecommendationQuery
@@ -28,7 +29,7 @@ from service.request_path import Request as Asked
 from service.request_path import recommend
 from service.trials import Seat, UnknownVariant
 
-router = APIRouter(tags=["recommendations"])
+router = APIRouter(tags=["recommendations"], route_class=BareRoute)
 
 UserId = Annotated[
     str, Path(min_length=1, max_length=256, pattern=PLAIN, description="Any id; unknown users get a list, too.")
@@ -96,7 +97,7 @@ async def post_rank(request: Request) -> Response:
     ranked = set(found.item_ids)
     left_out = [item_id for item_id in dict.fromkeys(body.item_ids) if item_id not in ranked]
     answer = answer_of(found, seat, request.state.request_id, 1) | {"left_out": left_out}
-    return timed(found, to_json(answer))
+    return timed(services, [found], to_json(answer))
 
 
 @router.post(
@@ -117,7 +118,7 @@ async def post_batch(request: Request) -> Response:
     batch = batch_of(body.user_ids, found, seat, request.state.request_id)
     if options.exploration and asked.rules is not None:
         batch["seed"] = asked.rules.seed
-    return timed(found[0], to_json(batch))
+    return timed(services, found, to_json(batch))
 
 
 async def _answer(request: Request, asked: Asked, seat: Seat, services: ApiServices) -> Response:
@@ -137,7 +138,7 @@ async def _answer(request: Request, asked: Asked, seat: Seat, services: ApiServi
     if seat.experiment is not None:
         seconds, fallback = sum(found.stages.values()), found.strategy == "fallback"
         services.trials.note(seat, seat.exposure(fallback, seconds, tuple(found.item_ids)))
-    return timed(found, body)
+    return timed(services, [found], body)
 
 
 def seat_of(services: ApiServices, user_id: str | None, variant: str | None) -> Seat:

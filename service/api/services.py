@@ -12,14 +12,19 @@ from functools import cached_property
 from fastapi import Request
 
 from model.process.temporal_model import TemporalModel
+from service.api.audit import Audit
 from service.api.counts import Counts
+from service.api.freshness import Freshness
+from service.api.gate import Gate
 from service.api.placements import Placements
+from service.api.timings import Timings
 from service.attribution import Attribution
 from service.lines import Lines
 from service.live_evaluation import LiveEvaluation
 from service.ports import EventLog, EventSource, LiveModels, ModelRegistry, StateReader, TextEmbedder
-from service.profile_ports import ProfileBook
+from service.profile_ports import ProfileBook, TokenBudget
 from service.replica import Replica
+from service.request_path import Serving
 from service.settings import Settings
 from service.trials import Trials
 
@@ -32,6 +37,7 @@ class ApiServices:
     log: EventLog
     lines: Lines
     profiles: ProfileBook
+    budget: TokenBudget
     embedder: TextEmbedder | None
     history: Callable[[], AbstractContextManager[EventSource]]
     """The log with its archive behind it, for one reader who goes through all of it."""
@@ -43,7 +49,10 @@ class ApiServices:
     attribution: Attribution = field(default_factory=lambda: Attribution(None))
     placements: Placements = field(default_factory=dict)
     """Named configurations of lists."""
+    gate: Gate = field(default_factory=lambda: Gate(None))
+    audit: Audit = field(default_factory=lambda: Audit(None))
     counts: Counts = field(default_factory=Counts)
+    timings: Timings = field(default_factory=Timings)
     embedding: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while texts are embedded: one thread at a time."""
     patching: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -52,6 +61,10 @@ class ApiServices:
     """Under way now."""
     draining: bool = False
     """Set on the way down: /readyz says no, so that no new callers come."""
+
+    @cached_property
+    def freshness(self) -> Freshness:
+        return Freshness(self.replica, self.timings)
 
     @cached_property
     def cursor_key(self) -> bytes:
@@ -73,6 +86,10 @@ class ApiServices:
     def reader(self) -> StateReader:
         """Of what belongs to the replica's index. Raises StoreUnavailable if there is nothing to read."""
         return self.replica.reader
+
+    @property
+    def serving(self) -> Serving:
+        return self.lines.default.serving
 
 
 def services_of(request: Request) -> ApiServices:

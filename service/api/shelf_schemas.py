@@ -37,6 +37,30 @@ class SimilarAnswer(BaseModel):
     items: list[SimilarItem]
 
 
+class SimilarUsersQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    k: int = Field(20, ge=1, le=300, description="Users at most.")
+
+
+class SimilarUser(BaseModel):
+    user_id: str
+    rank: int
+    score: float = Field(description="Cosine of the two users' embeddings.")
+
+
+class SimilarUsersAnswer(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"user_id": "u-17", "users": [{"user_id": "u-18", "rank": 1, "score": 0.93}], "among": 20_000}]
+        }
+    )
+
+    user_id: str
+    users: list[SimilarUser]
+    among: int = Field(description="Users that this process remembers: whose lists it made lately, 20,000 at most.")
+
+
 class TrendingItem(BaseModel):
     item_id: str
     rank: int

@@ -20,16 +20,23 @@ from service.api.shelf_schemas import (
     PopularAnswer,
     ShelfQuery,
     SimilarAnswer,
+    SimilarUsersAnswer,
+    SimilarUsersQuery,
     TrendingAnswer,
     TrendingQuery,
 )
 from service.core.filters import EVERYTHING, Match
 from service.core.times import format_time
+from service.errors import StoreUnavailable
 from service.lists import shelves
+from service.lists.likeness import similar_users
+from service.lists.reading import read_users
+from service.lists.scoring import moment
 from service.lists.shelves import Shelf
 
 router = APIRouter(tags=["items"])
 
+UserId = Annotated[str, Path(min_length=1, max_length=256, pattern=PLAIN)]
 ItemId = Annotated[str, Path(min_length=1, max_length=256, pattern=PLAIN)]
 _ERRORS: dict[int | str, dict[str, Any]] = {422: {}, 503: {}}
 
@@ -68,6 +75,33 @@ async def get_similar(request: Request, item_id: ItemId, query: Annotated[ShelfQ
     if shelf is None:
         raise Problem(404, f"there is no item {item_id!r}")
     return _answer(shelf, {"item_id": item_id})
+
+
+@router.get(
+    "/v1/users/{user_id:path}/similar",
+    summary="Users like this one",
+    response_model=SimilarUsersAnswer,
+    responses={404: {}, 409: {}, **_ERRORS},
+    tags=["users"],
+)
+async def get_similar_users(
+    request: Request, user_id: UserId, query: Annotated[SimilarUsersQuery, Query()]
+) -> Response:
+    """Users whose embeddings are nearest now, among those whose lists this process made lately."""
+    services = services_of(request)
+    serving = services.serving
+    view, model, reader = serving.replica.view, serving.model, serving.replica.reader
+    known = await read_users([user_id], reader, model)
+    if known is None:
+        raise StoreUnavailable("the user cannot be read")
+    if known.is_off:
+        raise Problem(409, f"user {user_id!r} is switched off")
+    if not known.users.rows["events"][0]:
+        raise Problem(404, f"user {user_id!r} has no event")
+    at, crowd = moment(None, known, serving.replica.now()), serving.crowd
+    found = await similar_users(user_id, known, at, query.k, crowd, view.index, reader, model)
+    users = [{"user_id": other, "rank": rank, "score": score} for rank, (other, score) in enumerate(found, 1)]
+    return Response(to_json({"user_id": user_id, "users": users, "among": len(crowd)}), media_type="application/json")
 
 
 def _match(query: FilterQuery) -> Match:

@@ -53,20 +53,25 @@ class Wire:
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> dict[str, Any]:
         """The JSON object that a 2xx answers. Raises ClientError for anything else."""
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                connection = await self._connection()
-                status, content = await self._exchange(connection, method, path, body)
-        except (OSError, EOFError, TimeoutError) as exc:
-            raise Unreachable(f"no answer from {self._host}:{self._port} ({exc or type(exc).__name__})") from exc
-        connection.used = time.monotonic()
-        self._idle.append(connection)
-        if not 200 <= status < 300:
-            raise ProblemError(status, {"detail": content[:200].decode("utf-8", "replace")}, None)
+        _, content = await self.fetch(method, path, body)
         document = json.loads(content)
         if not isinstance(document, dict):
             raise UnexpectedAnswer(f"{method} {path} answers no JSON object")
         return document
+
+    async def fetch(self, method: str, path: str, body: bytes = b"") -> tuple[bytes, bytes]:
+        """(head in small letters, content) of a 2xx. Raises ClientError for anything else."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                connection = await self._connection()
+                head, content = await self._exchange(connection, method, path, body)
+        except (OSError, EOFError, TimeoutError) as exc:
+            raise Unreachable(f"no answer from {self._host}:{self._port} ({exc or type(exc).__name__})") from exc
+        connection.used = time.monotonic()
+        self._idle.append(connection)
+        if not 200 <= (status := int(head[9:12])) < 300:
+            raise ProblemError(status, {"detail": content[:200].decode("utf-8", "replace")}, None)
+        return head, content
 
     async def _connection(self) -> Connection:
         """The one used last, or a new one."""
@@ -78,12 +83,12 @@ class Wire:
         reader, writer = await asyncio.open_connection(self._host, self._port, ssl=self._secure or None)
         return Connection(reader, writer, time.monotonic())
 
-    async def _exchange(self, connection: Connection, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        """(status, content). The service always says how long its answers are."""
+    async def _exchange(self, connection: Connection, method: str, path: str, body: bytes) -> tuple[bytes, bytes]:
+        """(head, content). The service always says how long its answers are."""
         reader, writer = connection.reader, connection.writer
         writer.write(f"{method} {path} {self._head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         _, _, rest = head.partition(b"\r\ncontent-length:")
         if not rest:
             raise UnexpectedAnswer(f"{method} {path}: an answer of unknown length")
-        return int(head[9:12]), await reader.readexactly(int(rest.partition(b"\r\n")[0]))
+        return head, await reader.readexactly(int(rest.partition(b"\r\n")[0]))

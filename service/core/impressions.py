@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from pydantic_core import from_json, to_json
 
@@ -44,7 +44,7 @@ class Shown:
 
 
 def pack_impression(impression: Impression) -> bytes:
-    return to_json(asdict(impression))
+    return to_json(impression)
 
 
 def unpack_impression(packed: bytes) -> Impression:

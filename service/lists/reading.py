@@ -9,7 +9,7 @@ import numpy as np
 import structlog
 
 from model.process.batch import Users
-from model.process.records import PAIR, SWITCHED_OFF, Float, new_users
+from model.process.records import PAIR, SWITCHED_OFF, Float, Records, new_users
 from model.process.temporal_model import TemporalModel
 from model.spec import FACETS
 from service.core.blobs import unpack_users
@@ -25,14 +25,14 @@ log = structlog.get_logger("peregrine.reading")
 class Known:
     """B users as the state knows them; whoever it does not know is blank. committed: the state's offset; facets:
     (B, 4, d_f) text embeddings of the profiles, zero where there is none; origins: where each profile that is used
-    comes from; dead: stages without which the users were read.
+    comes from; dead: of each, the stages without which the user was read.
     """
 
     users: Users
     committed: int
     facets: Float
     origins: tuple[Origin | None, ...]
-    dead: tuple[str, ...] = ()
+    dead: tuple[tuple[str, ...], ...]
 
     def __len__(self) -> int:
         return len(self.users)
@@ -41,10 +41,15 @@ class Known:
         """The users [start, stop); their records are shared."""
         users, starts = self.users, self.users.starts[start : stop + 1]
         chosen = Users(users.rows[start:stop], users.pairs[starts[0] : starts[-1]], starts - starts[0])
-        return replace(self, users=chosen, facets=self.facets[start:stop], origins=self.origins[start:stop])
+        return Known(chosen, self.committed, self.facets[start:stop], self.origins[start:stop], self.dead[start:stop])
 
     def one(self, place: int) -> Known:
         return self.some(place, place + 1)
+
+    def copy(self) -> Known:
+        """The same, with records of its own."""
+        users = self.users
+        return replace(self, users=Users(users.rows.copy(), users.pairs.copy(), users.starts.copy()))
 
     @property
     def is_off(self) -> bool:
@@ -52,13 +57,68 @@ class Known:
         return bool(self.users.rows["flags"][0] & SWITCHED_OFF)
 
 
+def join(some: Sequence[Known]) -> Known:
+    """All of their users, one after the other."""
+    if len(some) == 1:
+        return some[0]
+    starts = np.cumsum([0, *(len(one.users.pairs) for one in some)])
+    users = Users(
+        _joined([one.users.rows for one in some]),
+        _joined([one.users.pairs for one in some]),
+        np.concatenate([[0], *(one.users.starts[1:] + start for one, start in zip(some, starts, strict=False))]),
+    )
+    return Known(
+        users,
+        min(one.committed for one in some),
+        np.concatenate([one.facets for one in some]),
+        tuple(origin for one in some for origin in one.origins),
+        tuple(dead for one in some for dead in one.dead),
+    )
+
+
+def _joined(parts: Sequence[Records]) -> Records:
+    """One after the other; numpy's own way compares all fields of all parts first."""
+    return np.frombuffer(bytearray().join([part.tobytes() for part in parts]), dtype=parts[0].dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A user to be read."""
+
+    user_id: str
+    reader: StateReader
+    model: TemporalModel
+
+
+async def read_together(wanted: Sequence[Wanted]) -> list[Known | None]:
+    """Each as `read_users` would read it alone, those of one generation in one round trip."""
+    found: dict[int, Known | None] = {}
+    for reader in {id(one.reader): one.reader for one in wanted}.values():
+        places = [place for place, one in enumerate(wanted) if one.reader is reader]
+        model = wanted[places[0]].model
+        try:
+            reads = await reader.users([wanted[place].user_id for place in places])
+        except StoreUnavailable as exc:
+            log.warning("state_not_read", reason=str(exc), users=len(places))
+            continue
+        found |= {place: _known([read], model) for place, read in zip(places, reads, strict=True)}
+    return [found.get(place) for place in range(len(wanted))]
+
+
 async def read_users(user_ids: Sequence[str], reader: StateReader, model: TemporalModel) -> Known | None:
     """One round trip for up to a thousand users; None if the state cannot tell."""
     try:
-        reads = await reader.users(user_ids)
+        return _known(await reader.users(user_ids), model)
+    except StoreUnavailable as exc:
+        log.warning("state_not_read", reason=str(exc))
+        return None
+
+
+def _known(reads: Sequence[UserRead], model: TemporalModel) -> Known | None:
+    try:
         blank = new_users(1, model.spec, model.initial_user).tobytes()
         users = unpack_users([read.blob or blank for read in reads], model.spec)
-    except (StoreUnavailable, UnreadableRecord) as exc:
+    except UnreadableRecord as exc:
         log.warning("state_not_read", reason=str(exc))
         return None
     facets, origins, dead = _profiles(reads, users, model)
@@ -68,14 +128,15 @@ async def read_users(user_ids: Sequence[str], reader: StateReader, model: Tempor
 def guest(offset: int, model: TemporalModel) -> Known:
     """Somebody of whom nothing is known."""
     users = Users.gather(new_users(1, model.spec, model.initial_user), [np.empty(0, PAIR)])
-    return Known(users, offset, _no_facets(1, model), (None,))
+    return Known(users, offset, _no_facets(1, model), (None,), ((),))
 
 
 def _profiles(
     reads: Sequence[UserRead], users: Users, model: TemporalModel
-) -> tuple[Float, tuple[Origin | None, ...], tuple[str, ...]]:
+) -> tuple[Float, tuple[Origin | None, ...], tuple[tuple[str, ...], ...]]:
     """Facets and origins of the profiles; one that cannot be read is none, and the stage is named."""
-    facets, dead = _no_facets(len(reads), model), False
+    facets = _no_facets(len(reads), model)
+    dead: list[tuple[str, ...]] = [()] * len(reads)
     origins: list[Origin | None] = [None] * len(reads)
     for place in range(len(reads)):
         read = reads[place]
@@ -85,12 +146,12 @@ def _profiles(
             stored = unpack_stored(read.profile, read.edits)
         except UnreadableRecord as exc:
             log.warning("profile_not_read", reason=str(exc))
-            dead = True
+            dead[place] = ("profile",)
             continue
         usable = stored.inputs(model.spec.embedder, model.spec.facet_dim)
         if usable is not None and stored.profile is not None:
             facets[place], origins[place] = usable[0], stored.profile.origin
-    return facets, tuple(origins), ("profile",) if dead else ()
+    return facets, tuple(origins), tuple(dead)
 
 
 def _no_facets(count: int, model: TemporalModel) -> Float:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import structlog
 
 from model.process.read import pair_scores, user_inputs
 from model.process.records import Float, Int
@@ -12,18 +15,28 @@ from model.process.score import widen_users
 from model.process.temporal_model import TemporalModel
 from service.core.attributes import Mask
 from service.core.times import format_time
-from service.errors import MomentPassed
+from service.errors import GraphFailed, MomentPassed
 from service.lists.history import turn_away
-from service.lists.reading import Known
+from service.lists.reading import Known, join
 from service.ports import ItemIndex
+
+log = structlog.get_logger("peregrine.scoring")
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """queries: (B, d + P) against the item index; additions: what the users' own pairs add: (user, index, score)."""
+    """queries: (B, d + P) against the item index; additions: what the users' own pairs add: (user, index, score); dead:
+    stages without which this was made."""
 
     queries: Float
     additions: tuple[Int, Int, Float]
+    dead: tuple[str, ...] = ()
+
+    def some(self, start: int, stop: int) -> Scored:
+        """Of the users [start, stop); their pairs stand side by side."""
+        owner, item, addition = self.additions
+        own = slice(*np.searchsorted(owner, (start, stop)))
+        return Scored(self.queries[start:stop], (owner[own] - start, item[own], addition[own]), self.dead)
 
     @property
     def is_finite(self) -> bool:
@@ -43,11 +56,41 @@ def moment(asked: int | None, known: Known, now: int | None) -> Int:
 
 
 def score(known: Known, at: Int, index: ItemIndex, model: TemporalModel) -> Scored:
-    """at: (B,) the moment [s] of each user."""
+    """at: (B,) the moment [s] of each user. Raises GraphFailed if there is no embedding."""
     inputs = user_inputs(known.users, at, index.vectors, index.counters, model.spec, known.facets)
     embedded = model.embed_users(inputs)
     h = turn_away(embedded.h, known.users, index, model.spec)
-    return Scored(widen_users(h, embedded.w_pop), pair_scores(inputs, embedded, model))
+    queries = widen_users(h, embedded.w_pop)
+    try:
+        return Scored(queries, pair_scores(inputs, embedded, model))
+    except GraphFailed as exc:
+        log.warning("pairs_not_scored", reason=str(exc))
+        nothing = np.empty(0, np.int64)
+        return Scored(queries, (nothing, nothing, np.empty(0, np.float32)), ("pairs",))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Some users to score, each at its moment `at` (B,) [s], against one index."""
+
+    known: Known
+    at: Int
+    index: ItemIndex
+    model: TemporalModel
+
+
+async def score_together(questions: Sequence[Question]) -> list[Scored]:
+    """Each one's answer as `score` gives it, those of one index by one call."""
+    answers: dict[int, Scored] = {}
+    for index in {id(one.index): one.index for one in questions}.values():
+        places = [place for place, one in enumerate(questions) if one.index is index]
+        asked = [questions[place] for place in places]
+        known, at = join([one.known for one in asked]), np.concatenate([one.at for one in asked])
+        whole = score(known, at, index, asked[0].model)
+        starts = np.cumsum([0, *(len(one.known) for one in asked)])
+        for place, (start, stop) in zip(places, pairwise(starts.tolist()), strict=True):
+            answers[place] = whole.some(start, stop)
+    return [answers[place] for place in range(len(questions))]
 
 
 def search(

@@ -21,7 +21,7 @@ from model.text import has_sentence_encoder
 from service.client import Client, ClientError
 from service.errors import ConfigurationError
 from service.processes.child import PROCESSES
-from service.processes.supervised import Child, Output, StartFailed, environment_of
+from service.processes.supervised import Child, Output, StartFailed, environment
 from service.settings import PREFIX, Settings
 
 
@@ -76,7 +76,7 @@ class Stack:
         if self.settings.state_url is None:
             self._start_stores()
         for name in PROCESSES if _wants_profiles(self.settings) else PROCESSES[:-1]:
-            child = Child(name, environment_of(self.settings), self._output)
+            child = Child(name, environment(self.settings), self._output)
             self._children.append(child)
             self._exits.callback(child.stop)
         self._wait_until_ready()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 from types import FrameType
 
 import structlog
@@ -20,11 +21,14 @@ log = structlog.get_logger("peregrine.api")
 GRACE_SECONDS = 10
 """How long requests under way may take when the process is told to stop."""
 _BACKLOG = 2_048
+_SWITCH_SECONDS = 0.001
+"""For which a chore's thread may keep the event loop waiting; Python's default is five times that."""
 
 
 def main(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises ConfigurationError for what can be known before the first request."""
     settings.check_exposure()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     with listen(settings.host, settings.port) as listener:
         services = build_api(settings)
         host, port = listener.getsockname()[:2]
@@ -33,6 +37,8 @@ def main(settings: Settings) -> None:
             url=f"http://{f'[{host}]' if ':' in host else host}:{port}",
             model=services.lines.default.bundle.version,
         )
+        if not services.gate.guards:
+            log.warning("callers_need_no_key", reachable_from="this machine only", to_change=f"set {PREFIX}KEYS_FILE")
         make_server(services).run(sockets=[listener])
     log.info("api_stopped")
 

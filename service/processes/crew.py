@@ -12,7 +12,7 @@ import structlog
 from service.core.live_models import LiveModel
 from service.errors import StoreUnavailable
 from service.processes.child import MEMBER
-from service.processes.supervised import Child, environment_of
+from service.processes.supervised import Child, environment
 from service.settings import Settings
 from service.wiring import WorkerServices
 
@@ -61,7 +61,7 @@ class Crew:
         for bundle, model in wanted.items():
             if bundle not in self._children and registry is not None:
                 settings = self._settings.model_copy(update={"bundle": registry.folder(model.version)})
-                self._children[bundle] = Child(MEMBER, environment_of(settings), _tell)
+                self._children[bundle] = Child(MEMBER, environment(settings), _tell)
                 log.info("member_starts", version=model.version, pid=self._children[bundle].pid)
 
 

@@ -6,9 +6,10 @@ import asyncio
 import signal
 
 import structlog
+import uvloop
 
 from service.settings import Settings
-from service.wiring import ProfilerServices, build_profiler
+from service.wiring_profiles import ProfilerServices, build_profiler
 
 log = structlog.get_logger("peregrine.profiler")
 
@@ -29,9 +30,12 @@ def main(settings: Settings) -> None:
 
     async def start() -> None:
         services = build_profiler(settings)
-        maker = services.working.refreshing.standing.maker
+        refreshing = services.working.refreshing
+        maker, trained_with = refreshing.standing.maker, refreshing.spec.profiles
         log.info("profiler_starts", source=maker.source, model=maker.model, embedder=maker.embedder)
+        if trained_with is None:
+            log.info("profiles_change_no_list", reason="the bundle was trained without them")
         await run(services)
 
-    asyncio.run(start())
+    uvloop.run(start())
     log.info("profiler_stopped")

@@ -104,13 +104,13 @@ class Child:
                 self._output(self.name, text)
 
 
-def environment_of(settings: Settings) -> dict[str, str]:
+def environment(settings: Settings) -> dict[str, str]:
     """The environment of a child: ours, with exactly these settings."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    found = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     for name, value in settings.model_dump().items():
         if value is not None:
             plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-            environment[f"{PREFIX}{name.upper()}"] = str(plain)
+            found[f"{PREFIX}{name.upper()}"] = str(plain)
     if settings.log_format == "auto":
-        environment[f"{PREFIX}LOG_FORMAT"] = "text" if sys.stderr.isatty() else "json"
-    return environment
+        found[f"{PREFIX}LOG_FORMAT"] = "text" if sys.stderr.isatty() else "json"
+    return found

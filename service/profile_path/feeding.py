@@ -15,12 +15,12 @@ import structlog
 from model.process.records import NEVER
 from service.core.blobs import is_off, unpack_users
 from service.core.log_records import EVENT, SWITCH, Columns, LogRecords, UnreadableRecord, readable
-from service.core.profiles import unpack_stored
+from service.core.profiles import StoredProfile, unpack_stored
 from service.errors import LogTrimmed
 from service.ports import EventSource
 from service.profile_path.due import due
 from service.profile_path.refreshing import Refreshing
-from service.profile_ports import DeadLetter, Due, Reason
+from service.profile_ports import MET, MET_AGE, MET_DESCRIBED, DeadLetter, Due, Reason
 from service.serving_ports import StateReader
 
 log = structlog.get_logger("peregrine.profiler")
@@ -114,8 +114,16 @@ class Feeder:
         if users.rows["last"][0] == NEVER:
             return user_id, []
         stored = unpack_stored(read.profile, read.edits)
+        self._meet(stored, now)
         wanted = due(user_id, users.rows[0], stored, letter, now, self.refreshing.standing)
         return user_id, [] if wanted is None else [wanted]
+
+    def _meet(self, stored: StoredProfile, now: float) -> None:
+        counts = self.refreshing.counts
+        counts[MET] += 1
+        if stored.profile is not None:
+            counts[MET_DESCRIBED] += 1
+            counts[MET_AGE] += max(0, int(now) - stored.profile.origin.made_at)
 
     async def look_for_outdated(self) -> int:
         """Puts into the queue, last, whoever has a profile that is made otherwise now; how many."""

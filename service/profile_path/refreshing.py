@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -55,6 +56,8 @@ class Refreshing:
     clock: Callable[[], float] = time.time
     calls: int = 0
     """Of the profiler, so far."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """What is to be added to the deployment's; `service.profile_ports` has the names."""
     _ids: tuple[int, ItemIds] | None = None
     _embedding: asyncio.Semaphore = field(init=False)
 

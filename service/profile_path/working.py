@@ -72,6 +72,7 @@ class Working:
                     task.cancel()
                 await asyncio.wait(running, timeout=STORE_PAUSE)  # a library may lose a cancellation
             with suppress(StoreUnavailable):
+                await self._count()
                 await self.feeder.leave()
         for task in tasks:
             if not task.cancelled():
@@ -81,12 +82,23 @@ class Working:
         while not self.stop.is_set():
             try:
                 busy = await self.feeder.turn()
+                await self._count()
             except StoreUnavailable as exc:
                 log.warning("profiler_waits", reason=str(exc))
                 busy = False
                 await asyncio.sleep(STORE_PAUSE)
             if not busy:
                 await asyncio.sleep(self.poll_seconds)
+
+    async def _count(self) -> None:
+        """Counts of the last turn, to where everybody's are; a process that is killed takes them with it."""
+        counts = self.refreshing.counts
+        found = dict(counts)
+        counts.clear()
+        await self.refreshing.queue.count(found)
+
+    def _became(self, outcome: str) -> None:
+        self.refreshing.counts[outcome] += 1
 
     async def _work(self) -> None:
         while not self.stop.is_set():
@@ -115,13 +127,16 @@ class Working:
         try:
             if await self.refreshing.refresh(claim):
                 self.breaker.succeeded()
+                self._became("described")
             else:
                 self.breaker.skipped()
+                self._became("kept")
         except asyncio.CancelledError:
             await asyncio.shield(self.refreshing.queue.put_off(claim, 0.0, counted=False))
             raise
         except AnswerRejected as exc:
             self.breaker.succeeded()
+            self._became("rejected")
             await self._try_again(claim, str(exc))
         except UnreadableRecord as exc:
             self.breaker.skipped()
@@ -138,15 +153,19 @@ class Working:
             await self.refreshing.queue.put_off(claim, _delay(claim.tries), counted=True)
 
     async def _bury(self, claim: Claim, why: str) -> None:
+        self._became("given_up")
         log.warning("profile_given_up", reason=why, tries=claim.tries)
         await self.refreshing.queue.bury(claim, DeadLetter(why, int(self.clock())))
 
     def _pause(self, exc: EndpointUnavailable | EndpointRefused | BudgetSpent) -> float:
         """Seconds for which nobody asks; says so once."""
         if isinstance(exc, EndpointUnavailable):
-            seconds = self.breaker.failed(exc.retry_after)
+            outcome, seconds = "unavailable", self.breaker.failed(exc.retry_after)
+        elif isinstance(exc, EndpointRefused):
+            outcome, seconds = "refused", self.breaker.pause(REFUSED_PAUSE)
         else:
-            seconds = self.breaker.pause(REFUSED_PAUSE if isinstance(exc, EndpointRefused) else BUDGET_PAUSE)
+            outcome, seconds = "budget", self.breaker.pause(BUDGET_PAUSE)
+        self._became(outcome)
         if seconds:
             log.warning("profiles_paused", reason=str(exc), seconds=round(seconds, 1))
         return seconds

@@ -8,10 +8,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from service.adapters.bundle import load_bundle
-from service.errors import BundleError
+from model.process.pair_features import pair_width
+from model.process.popularity import popularity_width
+from service.adapters.bundle import SPARE, load_bundle
+from service.adapters.onnx_model import OnnxModel
+from service.errors import BundleError, GraphFailed
 from tests.e2e.bundle import SPEC, make_bundle
 
 
@@ -50,6 +54,21 @@ def test_a_missing_file_is_named(folder: Path) -> None:
     (folder / "popularity.onnx").unlink()
     with pytest.raises(BundleError, match=r"popularity\.onnx is missing"):
         load_bundle(folder)
+
+
+def test_spare_graphs_may_be_missing_and_whoever_asks_one_is_told_its_name(folder: Path) -> None:
+    (folder / "score_pairs.onnx").unlink()
+    with pytest.raises(BundleError, match=r"score_pairs\.onnx is missing"):
+        load_bundle(folder)
+    model = load_bundle(folder, spare=SPARE).model
+    assert isinstance(model, OnnxModel)
+    assert model.missing == ("score_pairs",)
+    with pytest.raises(GraphFailed, match=r"score_pairs\.onnx: is missing"):
+        model.score_pairs(np.zeros((1, pair_width(SPEC)), np.float32), np.zeros((1, SPEC.pair_dim + 1), np.float32))
+    assert model.popularity(np.zeros((2, popularity_width(SPEC)), np.float32)).shape == (2, SPEC.popularity_dim)
+    (folder / "popularity.onnx").unlink()
+    with pytest.raises(BundleError, match=r"popularity\.onnx is missing"):
+        load_bundle(folder, spare=SPARE)
 
 
 def _dim(spec: dict[str, object]) -> None:

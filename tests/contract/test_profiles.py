@@ -203,6 +203,16 @@ async def test_tokens_are_set_aside_before_they_are_spent(sides: Sides) -> None:
     with pytest.raises(BudgetSpent, match="100 tokens"):
         await sides.budget.reserve(41)
     await sides.budget.settle(day, 20)
+    assert await sides.budget.spent() == 40
     await sides.budget.reserve(41)
+    assert await sides.budget.spent() == 81
     with pytest.raises(BudgetSpent):
         await sides.budget.reserve(20)
+
+
+async def test_what_all_workers_count_is_added_up(sides: Sides) -> None:
+    assert await sides.profiles.counted() == {}
+    await sides.profiles.count({"described": 3, "kept": 1})
+    await sides.profiles.count({})
+    await sides.profiles.count({"described": 2})
+    assert await sides.profiles.counted() == {"described": 5, "kept": 1}

@@ -122,7 +122,7 @@ def test_no_process_outlives_a_killed_supervisor(tmp_path: Path, bundle: Path) -
         assert up.stdout is not None
         up.stdout.readline()
         children = [pid for pid in children_of(up.pid) if "service.processes.child" in command_of(pid)]
-        assert len(children) == 3
+        assert len(children) == 4  # worker, API, keeper, profiler
         kill(up.pid)
         try:
             deadline = time.monotonic() + DEADLINE

@@ -72,6 +72,53 @@ def test_events_are_counted_by_what_became_of_them(start: Start) -> None:
     assert found["items",] == 2
 
 
+def test_requests_are_timed_by_route_and_lists_by_stage(start: Start) -> None:
+    with start() as service:
+        service.applied([event()])
+        for user in ("ann", "bob/x"):
+            service.recommend(user)
+        service.http.post("/v1/recommendations/batch", json={"user_ids": ["ann", "bob", "cid"]}).raise_for_status()
+        for method, path in (("GET", "/any/where"), ("PURGE", "/any/where"), ("PURGE", "/v1/events")):
+            service.http.request(method, path)
+        found = scraped(service)
+    shown = "/v1/users/{user_id:path}/recommendations"
+    assert found["request_seconds_count", "GET", shown, "200"] == 2
+    assert found["request_seconds_bucket", "+Inf", "GET", shown, "200"] == 2
+    assert 0.0 < found["request_seconds_sum", "GET", shown, "200"] < 2 * DEADLINE
+    assert found["request_seconds_count", "POST", "/v1/events", "200"] == 1  # waits until it is applied
+    assert found["request_seconds_count", "none", "none", "404"] == 2
+    assert [key for key in found if "PURGE" in key] == []
+    stages = {"state": 3, "embed": 2, "search": 3}  # in a batch they are embedded as they are searched
+    assert {stage: found["stage_seconds_count", stage] for stage in stages} == stages
+    assert found["lists_total", "model"] == 5
+
+
+def test_an_event_that_is_accepted_is_timed_until_lists_show_it(start: Start) -> None:
+    with start() as service:
+        service.applied([event()])
+        deadline = time.monotonic() + DEADLINE
+        while not (found := scraped(service))["freshness_seconds_count",]:
+            assert time.monotonic() < deadline
+        assert 0.0 < found["freshness_seconds_sum",] < DEADLINE
+        assert found["freshness_seconds_bucket", "30.0"] == 1
+    with start(worker=False) as stalled:  # what is looked at is given up at the end
+        stalled.http.post("/v1/events", json=event()).raise_for_status()
+        assert scraped(stalled)["freshness_seconds_count",] == 0
+
+
+def test_lists_that_did_without_a_stage_are_counted_by_it(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(*_: Any) -> None:
+        raise StoreUnavailable("state: Timeout")
+
+    before = scraped(service)
+    with monkeypatch.context() as patch:
+        patch.setattr(service.services.replica.view.reader, "users", silent)
+        assert service.recommend("ann")["degraded"] == ["state"]
+    found = scraped(service)
+    for labels in (("lists_total", "fallback"), ("degraded_lists_total", "state")):
+        assert found[labels] == before.get(labels, 0.0) + 1
+
+
 def test_a_batch_without_a_good_event_is_counted_too(service: Running) -> None:
     before = scraped(service).get(("rejected_total", "event", "invalid"), 0.0)
     assert_problem(service.http.post("/v1/events", json=[{}, {}]), 422)
@@ -127,12 +174,10 @@ def test_a_store_that_is_down_is_named_and_the_rest_is_told(service: Running, mo
         assert found["applied_offset",] >= 1
 
 
-def test_metrics_are_behind_the_key_where_others_can_reach_them(start: Start, keyed: Running) -> None:
-    assert keyed.http.get("/metrics").status_code == httpx.codes.OK  # listens on loopback
-    with start(host="0.0.0.0", api_key="s3cret") as service:  # noqa: S104
-        assert_problem(service.http.get("/metrics"), 401)
-        answer = service.http.get("/metrics", headers={"authorization": "Bearer s3cret"})
-        assert answer.status_code == httpx.codes.OK
-        operation = service.http.get("/openapi.json").json()["paths"]["/metrics"]["get"]
-        assert operation["security"] == [{"bearer": []}, {"header": []}]
-        assert "401" in operation["responses"]
+def test_metrics_are_behind_the_key(keyed: Running) -> None:
+    key = {"authorization": "Bearer s3cret"}
+    assert_problem(keyed.http.get("/metrics"), 401)
+    assert keyed.http.get("/metrics", headers=key).status_code == httpx.codes.OK
+    operation = keyed.http.get("/openapi.json", headers=key).json()["paths"]["/metrics"]["get"]
+    assert operation["security"] == [{"bearer": []}, {"header": []}]
+    assert "401" in operation["responses"]

@@ -242,3 +242,21 @@ def test_chat_and_embedder_must_be_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PEREGRINE_CHAT_URL", "ftp://host")
     with pytest.raises(ConfigurationError, match="PEREGRINE_CHAT_URL"):
         load_settings()
+
+
+def test_metrics_tell_of_the_profile_path(shop: Running) -> None:
+    def metric(name: str) -> float:
+        lines = shop.http.get("/metrics").text.splitlines()
+        return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"peregrine_profile_{name} "))
+
+    described = metric('refreshes_total{outcome="described"}')
+    buys(shop, "met", "shoe", "vest", "tea")
+    assert metric("tokens_limit") == shop.settings.chat_daily_tokens
+    with profiled(shop):
+        until(lambda: bool(profile(shop, "met")))
+        buys(shop, "met", "pot", at=START + 60)
+        until(lambda: metric("age_seconds_count") >= 1)
+    assert metric('refreshes_total{outcome="described"}') > described
+    assert metric("users_met_total") >= metric("age_seconds_count")
+    assert 0 < metric("tokens_today") < metric("tokens_limit")
+    assert metric('queue{state="dead"}') == 0

@@ -82,7 +82,7 @@ def test_server_timing_names_the_stages(service: Running) -> None:
     service.applied(event("ann"))
     header = service.http.get("/v1/users/ann/recommendations").headers["server-timing"]
     stages = [part.split(";dur=") for part in header.split(", ")]
-    assert [name for name, _ in stages] == ["state", "embed", "search", "serialise"]
+    assert [name for name, _ in stages] == ["state", "embed", "rules", "search", "serialise"]
     assert all(0 <= float(duration) < 1_000 for _, duration in stages)
 
 

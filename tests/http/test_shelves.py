@@ -105,3 +105,23 @@ def test_they_need_no_model(bare: Running) -> None:
     assert ids(get(bare, "latest")) == ["miss", "hit"]
     assert set(ids(get(bare, "trending"))) == {"hit", "miss"}
     assert json.dumps(get(bare, "hit/similar")).startswith('{"item_id": "hit"')
+
+
+def test_similar_users_are_those_who_did_alike_and_none_who_is_erased_or_switched_off(start: Start) -> None:
+    with start() as running:
+        rows = {"ann": "ab", "bea": "ab", "cem": "cd", "dan": "ab", "eve": "ab"}
+        running.applied(
+            [event(user, item, START + place) for user, items in rows.items() for place, item in enumerate(items)]
+        )
+        for user in rows:
+            running.recommend(user)
+        found = running.http.get("/v1/users/ann/similar?k=3").json()
+        assert [one["rank"] for one in found["users"]] == [1, 2, 3]
+        assert len({one["user_id"] for one in found["users"]} & {"bea", "cem", "dan", "eve"}) == 3
+        assert found["among"] == 5
+        assert running.http.put("/v1/users/dan/personalised", json={"personalised": False}).json()["applied"]
+        assert running.http.delete("/v1/users/eve").json()["applied"]
+        left = running.http.get("/v1/users/ann/similar").json()["users"]
+        assert {one["user_id"] for one in left} == {"bea", "cem"}
+        assert_problem(running.http.get("/v1/users/nobody/similar"), 404)
+        assert_problem(running.http.get("/v1/users/dan/similar"), 409)

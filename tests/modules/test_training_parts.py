@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from model.data import Dataset
 from model.spec import DAY, ModelSpec
 from model.training.batches import batches, steps
-from model.training.loss import EXCLUDED, softmax_loss
+from model.training.loss import EXCLUDED, bpr_loss, softmax_loss
 from model.training.negatives import Negatives
 from model.training.statistics import item_tick, log_gaps, pop_step, with_statistics
 from tests.modules.streams import stream
@@ -51,6 +51,14 @@ def test_the_loss_is_the_mean_surprise_at_each_event_among_the_candidates() -> N
     row, column, weight = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 2]), torch.tensor([1.0, 1.0, 2.0])
     expected = math.log(4.0) + math.log(4.0 / 3.0) + 2.0 * math.log(2.0)
     assert softmax_loss(scores, row, column, weight).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_bpr_is_the_mean_over_candidates_of_how_far_each_event_stands_behind() -> None:
+    scores = torch.tensor([[1.0, 3.0, EXCLUDED], [0.0, 0.0, 2.0]])
+    row, column, weight = torch.tensor([0, 1]), torch.tensor([0, 2]), torch.tensor([1.0, 2.0])
+    lost = [math.log(1 + math.exp(margin)) for margin in (0.0, 2.0, -2.0)]
+    expected = (lost[0] + lost[1]) / 2 + 2.0 * (lost[0] + 2 * lost[2]) / 3
+    assert bpr_loss(scores, row, column, weight).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_an_excluded_positive_without_weight_leaves_loss_and_gradient_finite() -> None:

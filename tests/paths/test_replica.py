@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from service.core.attributes import Attributes
 from service.core.blobs import unpack_items
 from service.core.learned_items import LearnedItems
 from service.core.types import Event, ItemChange, Position
+from service.errors import StoreUnavailable
 from service.event_path import Writer, accept, accept_items
 from service.replica import Replica
 from service.request_path import Recommendation, Request, Serving, recommend
 from tests.paths.descriptions import described, what_matches
-from tests.paths.world import BUNDLE, World, until_ready
+from tests.paths.world import BUNDLE, SwitchedReader, World, until_ready
 
 
 def assert_equal_to_the_state(world: World, replica: Replica, state: InMemoryState | None = None) -> None:
@@ -52,6 +54,32 @@ def test_it_loads_what_is_there_and_follows_what_comes() -> None:
             assert_equal_to_the_state(world, replica)
 
     asyncio.run(run())
+
+
+def test_a_store_that_is_slow_while_items_are_loaded_costs_a_chunk_and_not_what_was_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    read = SwitchedReader.items
+
+    async def items(self: SwitchedReader, index: Sequence[int]) -> list[bytes | None]:
+        asked.append(index[0])
+        if len(asked) % 2:
+            raise StoreUnavailable("state: slow for a moment")
+        return await read(self, index)
+
+    monkeypatch.setattr(SwitchedReader, "items", items)
+    monkeypatch.setattr("service.replica.CHUNK", 3)
+
+    async def run() -> None:
+        world = World()
+        world.post([("ann", f"item-{i}", 1_000 + i) for i in range(7)])
+        async with world.replica() as replica:
+            await until_ready(replica)
+            assert_equal_to_the_state(world, replica)
+
+    asyncio.run(run())
+    assert asked == [0, 0, 3, 3, 6, 6]
 
 
 def test_it_loads_again_when_it_has_lost_the_feed() -> None:

@@ -16,7 +16,7 @@ from model.process.state import State
 from model.process.temporal_model import UserEmbeddings, UserInputs
 from service.errors import MomentPassed
 from service.request_path import Recommendation, Request, Serving, recommend
-from tests.paths.world import World
+from tests.paths.world import World, frozen
 from tests.process.toy import TOY_SPEC, ToyModel
 
 T = TypeVar("T")
@@ -171,8 +171,9 @@ def test_the_offset_is_the_lower_one_of_state_and_items() -> None:
     offset = world.post(purchases())
 
     async def ask_before_the_feed_arrives(serving: Serving) -> Recommendation:
-        world.post([("ann", ITEMS[3], 8_000)])  # committed; the replica looks at its feed every 2 ms
-        return await recommend(Request("ann"), serving)
+        before = frozen(serving)
+        world.post([("ann", ITEMS[3], 8_000)])
+        return await recommend(Request("ann"), before)
 
     found = during(world, ask_before_the_feed_arrives)
     assert (found.last_event_at, found.offset, found.items_as_of) == (8_000, offset, purchases()[-1][2])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from copy import copy, deepcopy
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -123,12 +125,11 @@ class SwitchedReader:
             raise StoreUnavailable("state: switched off")
 
     async def user(self, user_id: str) -> UserRead:
-        if self._switch.delay:
-            await asyncio.sleep(self._switch.delay)
-        self._check()
-        return await self._reader.user(user_id)
+        return (await self.users([user_id]))[0]
 
     async def users(self, user_ids: Sequence[str]) -> list[UserRead]:
+        if self._switch.delay:
+            await asyncio.sleep(self._switch.delay)
         self._check()
         return await self._reader.users(user_ids)
 
@@ -153,3 +154,10 @@ async def until_ready(replica: Replica, seconds: float = 2.0) -> None:
     async with asyncio.timeout(seconds):
         while replica.reasons:
             await asyncio.sleep(0.002)
+
+
+def frozen(serving: Serving) -> Serving:
+    """The same, whose items no longer follow the feed."""
+    replica = copy(serving.replica)
+    replica.view = replace(replica.view, index=deepcopy(replica.view.index))
+    return Serving(replica, serving.model, serving.has_bundle)

@@ -197,3 +197,20 @@ def test_reading_writes_nothing() -> None:
     np.testing.assert_array_equal(first, state.score(np.array([0, 1, 3]), np.array([2_000, 2_000, 2_000])))
     alone = np.concatenate([state.score(np.array([u]), np.array([2_000])) for u in (0, 1, 3)])
     np.testing.assert_allclose(first, alone, rtol=1e-5)
+
+
+def test_with_a_step_for_each_event_a_basket_moves_memory_as_often_as_it_has_events() -> None:
+    each = TOY_SPEC.model_copy(update={"step_per_event": True})
+    basket = [(0, 1, 1_000), (1, 3, 1_000), (0, 2, 1_000), (0, 4, 1_000)]
+    one_step, three_steps = make_state(), make_state(each)
+    for state in (one_step, three_steps):
+        state.apply(make_events(basket))
+        state.apply(make_events([(0, 5, 1_300)], first_offset=5))
+    model, memory = ToyModel(each), np.full(TOY_SPEC.dim, 0.5, dtype=np.float32)
+    for place, item in enumerate((1, 2, 4)):
+        shown = make_state().item_vectors[item]  # before the basket
+        memory = 0.5 * memory + shown + np.float32(place == 0)
+    np.testing.assert_allclose(three_steps.users["m"][0], memory, rtol=1e-5)
+    assert not np.allclose(one_step.users["m"][0], memory)
+    np.testing.assert_array_equal(one_step.users["moments"], three_steps.users["moments"])
+    np.testing.assert_allclose(model.update_users(one_step.users[1:2]), model.update_users(three_steps.users[1:2]))

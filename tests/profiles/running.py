@@ -14,7 +14,7 @@ from model.process.temporal_model import UserEmbeddings, UserInputs
 from service.adapters.bundle import Bundle
 from service.core.learned_items import LearnedItems
 from service.settings import Settings
-from service.wiring import build_profiler
+from service.wiring_profiles import build_profiler
 from tests.process.toy import TOY_SPEC, ToyModel
 
 DEADLINE = 30.0

@@ -42,7 +42,7 @@ class Line:
 
     @property
     def spent(self) -> int:
-        return sum(self.budget.spent.values())
+        return sum(self.budget.used.values())
 
 
 @pytest.fixture
