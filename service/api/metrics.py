@@ -138,8 +138,8 @@ def _evaluated(found: LiveEvaluation, trained_gap: float) -> Iterator[Metric]:
     labels = ["contender"]
     looked = "Events looked for in the list of their user before they were taken, by what made the list."
     yield _counter("live_evaluated", looked, labels, _alone(found.evaluated))
-    yield _counter("live_recall20", "Of these, those among the first 20.", labels, _alone(found.recall))
-    yield _counter("live_ndcg10", "Sum of their NDCG@10.", labels, _alone(found.ndcg))
+    yield _counter("live_recall", "Of these, those among the first 20.", labels, _alone(found.recall))
+    yield _counter("live_ndcg", "Sum of their NDCG@10.", labels, _alone(found.ndcg))
     yield CounterMetricFamily("peregrine_live_events", "Events that came in, evaluated or not.", found.events)
     yield CounterMetricFamily("peregrine_live_new_items", "Of these, with an item not known before.", found.new_items)
     yield CounterMetricFamily("peregrine_live_gaps", "Evaluated events with an event of the user before.", found.gaps)

@@ -11,13 +11,13 @@ from model.data import Dataset
 from model.process.state import State
 from service.adapters.model_folder import ModelFolder
 from service.client import Client, Conflict, NotFound
-from service.commands import datasets, reading_back
+from service.commands import bench_rollout, datasets, reading_back
+from service.commands.bundles import remade
 from service.commands.posting import Account
 from service.commands.snapshot import read_state
 from service.event_path import tidy
 from service.settings import Settings
 from service.wiring import WorkerServices, build_worker
-from tests.e2e.bundle import remade
 from tests.e2e.conftest import Start
 from tests.e2e.processes import environment, process, until
 from tests.e2e.test_kills import BATCH, assert_same, kill, post_all
@@ -162,3 +162,14 @@ def test_after_a_restart_the_model_of_the_record_serves_whatever_the_settings_na
         account = Account(client)
         account.post(datasets.events(dataset, 0, 10))
         account.wait_until_applied()
+
+
+@pytest.mark.parametrize("events", [2_000, pytest.param(200_000, marks=[pytest.mark.long, pytest.mark.timeout(1_800)])])
+def test_under_steady_traffic_no_request_fails_and_neither_memory_lacks_an_event(
+    events: int, bundle: Path, tmp_path: Path
+) -> None:
+    """200 events and 50 lists a second; the new worker is killed on the way where there is time for it."""
+    found = bench_rollout.measure(tmp_path, bundle, events, kill=events > 100_000)
+    assert (found["failures"], found["missing"]) == ([], 0)
+    assert found["versions"] == ["random", bench_rollout.VERSION]
+    assert found["lists"] > 100
