@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 from pydantic import SecretStr
 
+from model.process.records import Float
 from model.text import SentenceEncoder, has_sentence_encoder
 from service.adapters.bundle import NO_BUNDLE, SPARE, Bundle, load_bundle, no_bundle
 from service.adapters.exact_index import ExactIndex
@@ -32,9 +33,10 @@ from service.api.placements import load_placements
 from service.api.services import ApiServices
 from service.attribution import Attribution
 from service.comparing import Comparing
+from service.core.item_texts import ItemTexts
 from service.core.live_models import LiveModel
 from service.core.log_records import Columns, readable
-from service.errors import BundleError, ConfigurationError, StoreUnavailable
+from service.errors import BundleError, ConfigurationError, EndpointRefused, EndpointUnavailable, StoreUnavailable
 from service.event_path import ArchivedSource, Checks
 from service.lines import Line, Lines
 from service.live_evaluation import LiveEvaluation
@@ -175,21 +177,43 @@ def build_worker(settings: Settings, bundle: Bundle | None = None) -> WorkerServ
     return WorkerServices(
         source,
         RedisGenerations(patient, feed_length=settings.feed_length),
-        bundle or current_bundle(settings, models, registry),
+        _reading_texts(bundle or current_bundle(settings, models, registry), settings),
         models,
         registry,
         Comparing(partial(_serving, settings, patient, registry), partial(_recent_users, source)),
     )
 
 
-def current_bundle(settings: Settings, models: LiveModels, registry: ModelRegistry | None) -> Bundle:
-    """The bundle of the settings; if there was a rollout and its memory is not live, that of the active model."""
+def _reading_texts(bundle: Bundle, settings: Settings) -> Bundle:
+    """With the embedder that it reads texts of, made when a text of another one comes."""
+    spec, made = bundle.model.spec, list[TextEmbedder | None]()
+
+    def embed(texts: Sequence[str]) -> Float | None:
+        if not made:
+            made.append(make_embedder(settings))
+        if made[0] is None or made[0].id != spec.embedder:
+            return None
+        try:
+            return made[0].embed(texts)
+        except (EndpointUnavailable, EndpointRefused) as exc:
+            raise StoreUnavailable(f"texts cannot be embedded: {exc}") from exc  # the worker waits, and tries again
+
+    return replace(bundle, texts=ItemTexts(spec, embed)) if spec.embedder is not None else bundle
+
+
+def current_bundle(
+    settings: Settings, models: LiveModels, registry: ModelRegistry | None, active: bool = False
+) -> Bundle:
+    """The bundle of the settings; if there was a rollout and its memory is not live, that of the active model.
+
+    active: that of the active model also if the other's memory is live.
+    """
     bundle = read_bundle(settings)
     try:
         live = models.live()
     except StoreUnavailable:
         return bundle
-    if live.serving is None or live.of(bundle.hash) is not None:
+    if live.serving is None or live.serving.bundle == bundle.hash or (live.of(bundle.hash) and not active):
         return bundle
     if registry is None:
         raise ConfigurationError(

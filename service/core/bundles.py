@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model.process.temporal_model import TemporalModel
+from service.core.item_texts import ItemTexts
 from service.core.learned_items import LearnedItems
 
 NO_BUNDLE = "none"
@@ -15,12 +16,14 @@ NO_BUNDLE = "none"
 
 @dataclass(frozen=True)
 class Bundle:
-    """hash: sha256 over the manifest's file hashes; it names the weights that a state was made by."""
+    """hash: sha256 over the manifest's file hashes; it names the weights that a state was made by; texts: how the
+    items' texts are read, None for the vectors that the log holds."""
 
     model: TemporalModel
     learned: LearnedItems
     version: str
     hash: str
+    texts: ItemTexts | None = None
 
 
 @dataclass(frozen=True, slots=True)

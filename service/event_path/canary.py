@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.process.records import Records
-from model.process.temporal_model import TemporalModel
 from service.core.blobs import unpack_items, unpack_users
-from service.core.learned_items import LearnedItems
+from service.core.bundles import Bundle
 from service.core.log_records import Columns, LogRecords, readable
 from service.core.types import Commit, Position
 from service.event_path.catalogue import Catalogue
@@ -38,14 +37,13 @@ class Canary:
         position: Position,
         records: LogRecords,
         items: Catalogue,
-        model: TemporalModel,
-        learned: LearnedItems,
+        bundle: Bundle,
     ) -> None:
         self._store = store
-        self._model = model
+        self._model = bundle.model
         self._records = records
         self._copy = _Copy(store, position, Columns(records.take(readable(records))), items)
-        self._writer = Writer(self._copy, model, learned, epoch=0, items=items.copy())
+        self._writer = Writer(self._copy, bundle.model, bundle.learned, epoch=0, items=items.copy(), texts=bundle.texts)
 
     @property
     def end(self) -> int:

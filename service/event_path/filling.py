@@ -49,7 +49,9 @@ class Filling:
 
     def __post_init__(self) -> None:
         bundle, lease = self.bundle, self.lease
-        self._writer = Writer(lease.store, bundle.model, bundle.learned, lease.epoch, overlap=True, items=self.items)
+        self._writer = Writer(
+            lease.store, bundle.model, bundle.learned, lease.epoch, overlap=True, items=self.items, texts=bundle.texts
+        )
 
     def run(self, batch_size: int, stop: Flag) -> bool:
         """True once it has caught up and the record says so; False if told to `stop`, or if there is no room for it and
@@ -113,8 +115,7 @@ class Filling:
     def _take_canary(self, offset: int) -> None:
         self._writer.settle()
         if len(records := self.source.read(offset, RECORDS, block_ms=0)):
-            bundle, store = self.bundle, self.lease.store
-            self._canary = Canary(store, self._writer.position, records, self.items, bundle.model, bundle.learned)
+            self._canary = Canary(self.lease.store, self._writer.position, records, self.items, self.bundle)
 
     def _tell(self) -> None:
         """How far it is, into the record."""

@@ -139,7 +139,7 @@ class Worker:
         bundle = self.services.bundle
         log.info("state_is_made_again", bundle=bundle.version, before=before.bundle[:12], before_offset=before.offset)
         items = self._catalogue_of(lease.store)
-        rebuild = Rebuild(lease, self.services.source, bundle.model, bundle.learned, bundle.hash, items)
+        rebuild = Rebuild(lease, self.services.source, bundle.model, bundle.learned, bundle.hash, items, bundle.texts)
         self._agreed = rebuild.run(self.settings.batch_size, self.stop, self._tell, self.settings.clock == "wall")
         return self._agreed
 
@@ -152,7 +152,7 @@ class Worker:
         """Turn after turn until told to stop, or fenced. Sits out stores that are away for a while."""
         bundle = self.services.bundle
         store, items = lease.store, self._items
-        writer = Writer(store, bundle.model, bundle.learned, lease.epoch, overlap=True, items=items)
+        writer = Writer(store, bundle.model, bundle.learned, lease.epoch, True, items, bundle.texts)
         reporter = Reporter(self.services.source, store, self.settings.max_lag)
         rollout = Rollout(self.services.models, bundle.hash, self.services.check)
         patience, resumed = Patience(self.stop), False
