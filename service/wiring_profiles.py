@@ -22,7 +22,8 @@ from service.ports import LiveModels, TextEmbedder
 from service.profile_path import Feeder, Limits, Refreshing, Rules, Working
 from service.profile_ports import Profiler, TokenBudget
 from service.settings import PREFIX, Settings
-from service.wiring import COMMIT_TIMEOUT, close_embedder, current_bundle, make_embedder, open_registry, plain, servers
+from service.wiring import COMMIT_TIMEOUT, servers
+from service.wiring_models import close_embedder, current_bundle, make_embedder, open_registry, plain
 
 
 @dataclass(frozen=True)

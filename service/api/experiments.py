@@ -119,7 +119,7 @@ class ReportAnswer(BaseModel):
     sample_ratio: dict[str, Any]
 
 
-@router.get("/v1/experiments", summary="All experiments", responses={503: {}})
+@router.get("/v1/experiments", summary="All experiments", responses={404: {}, 422: {}, 503: {}})
 async def get_experiments(request: Request) -> ExperimentsAnswer:
     """Oldest first; the one without an end runs."""
     return ExperimentsAnswer(experiments=[_shown(one) for one in await _store(services_of(request)).all()])

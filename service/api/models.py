@@ -34,7 +34,7 @@ class RolloutIn(BaseModel):
     switch: bool = Field(True, description="Take over as soon as the checks are passed; false waits for `activate`.")
 
 
-@router.get("/v1/models", summary="Bundles and live models", responses={503: {}})
+@router.get("/v1/models", summary="Bundles and live models", responses={422: {}, 503: {}})
 async def get_models(request: Request) -> ModelsAnswer:
     """All bundles of the registry, oldest first, with how far each is on its way to be served."""
     services = services_of(request)

@@ -107,12 +107,12 @@ def run(events: int, kill: bool, as_json: bool) -> None:
         raise RolloutNotMeasured(f"failed: {report['failures'][:3]}, missing: {report['missing']}")
 
 
-def measure(folder: Path, bundle: Path, events: int, kill: bool) -> dict[str, Any]:
+def measure(folder: Path, bundle: Path, events: int, kill: bool, **settings_of_its_own: Any) -> dict[str, Any]:
     """kill: SIGKILL to the new model's worker on the way. missing: accepted events that either memory lacks."""
     said: list[str] = []
-    settings = load_settings(
-        data_dir=folder / "data", state_url=None, log_url=None, bundle=bundle, port=0, profiles="off", embed_text="off"
-    )
+    stores = {"data_dir": folder / "data", "state_url": None, "log_url": None, "port": 0}
+    plain = {"bundle": bundle, "profiles": "off", "embed_text": "off"}
+    settings = load_settings(**stores, **plain, **settings_of_its_own)
     with Stack(settings, lambda _, line: said.append(line)) as stack, stack.client() as client:
         ModelFolder(folder / "data" / "models").add(bundles.remade(bundle, folder / "second", VERSION))
         zipf, account = Zipf(USERS, ITEMS), Account(client)

@@ -37,7 +37,8 @@ from service.event_path import (
 from service.ports import StateStore
 from service.processes.crew import Crew
 from service.settings import Settings
-from service.wiring import WorkerServices, build_worker, read_bundle
+from service.wiring import WorkerServices, build_worker
+from service.wiring_models import read_bundle
 
 log = structlog.get_logger("peregrine.worker")
 

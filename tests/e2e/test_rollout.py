@@ -74,7 +74,7 @@ def test_a_model_is_rolled_out_back_and_again_under_traffic_and_both_learn_every
     parts = [batches[len(batches) * n // 4 : len(batches) * (n + 1) // 4] for n in range(4)]
     at = int(dataset.timestamp[-1])
     said: list[str] = []
-    values = {"models": tmp_path / "models", "batch_size": 10, "log_format": "json"}
+    values = {"models": tmp_path / "models", "batch_size": 10, "log_format": "json", "state_timeout": 5.0}
     with start(said, **values) as stack, stack.client() as client, stack.client() as reader:
         account = Account(client)
 
@@ -169,7 +169,7 @@ def test_under_steady_traffic_no_request_fails_and_neither_memory_lacks_an_event
     events: int, bundle: Path, tmp_path: Path
 ) -> None:
     """200 events and 50 lists a second; the new worker is killed on the way where there is time for it."""
-    found = bench_rollout.measure(tmp_path, bundle, events, kill=events > 100_000)
+    found = bench_rollout.measure(tmp_path, bundle, events, kill=events > 100_000, state_timeout=5.0)
     assert (found["failures"], found["missing"]) == ([], 0)
     assert found["versions"] == ["random", bench_rollout.VERSION]
     assert found["lists"] > 100

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from threading import Event as Flag
 from typing import Any
 
-import numpy as np
 import pytest
 
-from model.process.records import Float
 from service.adapters.bundle import Bundle
 from service.adapters.in_memory import InMemoryEventSource, InMemoryState, InMemoryStateStore
 from service.adapters.in_memory_archive import InMemoryArchive, InMemoryArchiveStore, InMemoryLogKeeper
 from service.adapters.in_memory_live import InMemoryLiveModels
-from service.core.blobs import unpack_text
-from service.core.item_texts import ItemTexts
 from service.core.live_models import LiveModel
 from service.core.log_records import LogRecords
-from service.core.types import Commit, ItemChange, Position, Switch
+from service.core.types import Commit, Position, Switch
 from service.errors import Fenced, StoreFull, StoreUnavailable
 from service.event_path import ArchivedSource, Catalogue, Filling, Lease, Rollout
 from service.event_path import rollout as rollout_module
-from service.event_path.canary import Canary
 from tests.paths.test_event_path import NO_LEARNED, Row
 from tests.paths.test_rebuild import assert_same_state
 from tests.paths.world import World
-from tests.process.toy import TOY_SPEC, ToyModel
+from tests.process.toy import ToyModel
 
 ROWS: list[Row] = [("abcd"[n % 4], "uvwxyz"[n * n % 6], 1_000 + 9 * n) for n in range(60)]
 NEW, OLD = LiveModel(0, "v2", "new"), LiveModel(0, "v1", "toy", "ready", switch=False)
@@ -82,21 +77,6 @@ def test_the_memory_of_a_new_model_is_that_of_a_clean_replay(batch_size: int) ->
     assert_same_state(stage.state, stage.world.state)
     assert (stage.state.position.bundle, stage.model.stage, stage.model.offset) == ("new", "checking", 60)
     assert stage.world.generations.active is stage.world.state
-
-
-def test_two_replays_of_the_last_records_agree_and_a_memory_that_was_touched_does_not() -> None:
-    stage = Stage()
-    stage.fill()
-    assert stage.model.checks["canary"]["least_cosine"] > 1 - 1e-6
-    store, world = stage.world.generations.of("new"), World()
-    world.post(ROWS[:30])
-    records = stage.world.source.read(30, 100, 0)
-    items = Catalogue()
-    items.follow(world.generations.current(), world.state.position.item_count)
-    canary = Canary(world.generations.current(), world.state.position, records, items, BUNDLE)
-    world.post([*ROWS[30:59], ("d", "u", 1_000 + 9 * 59)])  # the last record is another one
-    assert canary.cosine() < 0.9999
-    assert canary.end == store.position().offset == 60
 
 
 def test_a_filling_that_was_broken_off_goes_on_where_it_was() -> None:
@@ -298,29 +278,3 @@ def test_a_user_switched_off_is_off_in_both_memories() -> None:
     stage.world.mark(Switch("a", False))
     assert stage.fill()
     assert_same_state(stage.state, stage.world.state)
-
-
-def test_a_model_that_reads_texts_of_another_embedder_embeds_what_the_log_holds() -> None:
-    """Items put before and after, those without text, and the vectors that its own embedder made."""
-    spec = TOY_SPEC.model_copy(update={"embedder": "new words", "text_dim": 4})
-    asked: list[str] = []
-
-    def embed(texts: Sequence[str]) -> Float:
-        asked.extend(texts)
-        return np.array([[len(text), 1, 2, 3] for text in texts], np.float32)
-
-    stage = Stage(ROWS[:20])
-    own = np.array([9, 9, 9, 9], np.float32).tobytes()
-    stage.world.put([ItemChange("u", b'{"title": "tea", "brand": "b"}', "old words", own)])
-    stage.world.put([ItemChange("v", b"{}"), ItemChange("w", b'{"title": "jam"}', "new words", own)])
-    bundle = replace(BUNDLE, model=ToyModel(spec), texts=ItemTexts(spec, embed))
-    with Lease(stage.world.generations.of("new"), "member", 60.0) as lease:
-        assert Filling(lease, stage.source, stage.models, bundle, stage.model, Catalogue()).run(7, Flag())
-    found = {stage.state.ids[at]: unpack_text(text) for at, text in stage.state.texts.items()}
-    assert found["u"] == ("new words", np.array([6, 1, 2, 3], np.float32).tobytes())
-    assert found["v"] == ("", b"")
-    assert found["w"] == ("new words", own)
-    assert set(asked) == {"tea. b", ""}
-    assert stage.model.checks["canary"]["least_cosine"] > 1 - 1e-6
-    old = stage.world.state
-    assert unpack_text(old.texts[old.ids.index("u")]) == ("old words", own)
