@@ -1,4 +1,4 @@
-"""Commands of the life of a model: `peregrine models`, `rollout`, `activate`, `rollback`, `give-up`, `retrain`."""
+"""Commands of the life of a model: `peregrine models`, `rollout`, `activate`, `rollback`, `retire`, `retrain`."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def rollback(url: Url = None, as_json: Json = False) -> None:
     roll_back(url, as_json)
 
 
-def give_up(version: Version, url: Url = None) -> None:
+def retire(version: Version, url: Url = None) -> None:
     """Break a rollout off, or end the time in which one can go back."""
-    from service.commands.models import give_up as run
+    from service.commands.models import retire as run
 
     run(version, url)
 
@@ -90,5 +90,5 @@ def join(app: typer.Typer) -> None:
     app.command("rollout")(rollout)
     app.command("activate")(activate)
     app.command("rollback")(rollback)
-    app.command("give-up")(give_up)
+    app.command("retire")(retire)
     app.command("retrain", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(retrain)

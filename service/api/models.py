@@ -82,11 +82,13 @@ async def post_activate(request: Request, version: Version) -> Response:
     return await _switched(services, await asyncio.to_thread(_rolling(services).activate, version))
 
 
-@router.delete("/v1/models/{version}/rollout", summary="Give a live model up", status_code=204, responses=_ERRORS)
+@router.delete(
+    "/v1/models/{version}/rollout", summary="Give a live model up", response_model=ModelAnswer, responses=_ERRORS
+)
 async def delete_rollout(request: Request, version: Version) -> Response:
     """Breaks a rollout off, or ends the time in which one can go back. Its memory is deleted; the bundle stays."""
-    await asyncio.to_thread(_rolling(services_of(request)).end, version)
-    return Response(status_code=204)
+    services = services_of(request)
+    return await _answer(services, await asyncio.to_thread(_rolling(services).end, version), 200)
 
 
 def _rolling(services: ApiServices) -> Rolling:

@@ -1,4 +1,4 @@
-"""`peregrine models`, `rollout`, `rollback`, `give-up`: the life of a model in the terminal."""
+"""`peregrine models`, `rollout`, `rollback`, `retire`: the life of a model in the terminal."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def roll_back(url: str | None, as_json: bool) -> None:
         _say(client.call("POST", "/v1/models/rollback"), as_json)
 
 
-def give_up(version: str, url: str | None) -> None:
+def retire(version: str, url: str | None) -> None:
     with connect(url) as client:
         client.call("DELETE", f"/v1/models/{version}/rollout")
     terminal.print_text(f"version {version} is not live any more")
