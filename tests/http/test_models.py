@@ -13,6 +13,8 @@ import pytest
 
 from service.adapters.bundle import Bundle
 from service.adapters.redis_live import RedisLiveModels
+from service.client import Conflict
+from service.commands import models as commands
 from service.core.bundles import RegisteredModel
 from service.core.live_models import LiveModel
 from service.errors import BundleError
@@ -187,3 +189,18 @@ def test_the_record_of_a_live_model_survives_in_one_piece() -> None:
     from service.core.live_models import pack_live, unpack_live
 
     assert unpack_live(3, pack_live(model)) == model
+
+
+def test_the_commands_show_switch_and_retire(rolling: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"http://127.0.0.1:{rolling.port}"
+    with rolled_out(rolling, switch=True):
+        commands.roll_back(url, as_json=False)
+        commands.activate("toy-2", url, as_json=True)
+        commands.show(url, as_json=False)
+        commands.roll_back(url, as_json=False)
+    said = capsys.readouterr().out
+    assert "version toy-1 is active" in said
+    assert '"version": "toy-2"' in said
+    assert "no readable manifest.json" in said
+    with pytest.raises(Conflict, match="is active"):
+        commands.retire("toy-1", url)
