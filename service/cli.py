@@ -14,7 +14,7 @@ import typer
 
 from service.cli_groups import archive, bench, inspect, keys, profile
 from service.cli_models import join
-from service.cli_options import Bundle, Commands, Data, DataDir, Json, Port, Prepare, Url
+from service.cli_options import Bundle, Commands, Data, DataDir, Json, Port, Prepare, Ui, Url
 from service.commands.training import CONTEXT, TRAINING, training_command
 
 app = typer.Typer(
@@ -53,11 +53,12 @@ def demo(
     households: Annotated[int, typer.Option(min=50, help="Households of the Complete Journey data.")] = 600,
     data_dir: DataDir = None,
     port: Port = None,
+    ui: Ui = None,
 ) -> None:
     """Real purchases replayed live: memory moves, the list follows, contenders beside it."""
     from service.commands.demo import run
 
-    run(once, as_json, train, households, data_dir, port)
+    run(once, as_json, train, households, data_dir, port, ui)
 
 
 @app.command()
@@ -66,11 +67,12 @@ def up(
     port: Port = None,
     data_dir: DataDir = None,
     bundle: Bundle = None,
+    ui: Ui = None,
 ) -> None:
     """Run everything on this machine, with its own Valkey when no URL is set."""
     from service.commands.up import run
 
-    run(_given(host=host, port=port, data_dir=data_dir, bundle=bundle))
+    run(_given(host=host, port=port, data_dir=data_dir, bundle=bundle), ui)
 
 
 def _process(name: str) -> Callable[[], None]:
@@ -89,6 +91,14 @@ for _name, _help in {
     "profiler": "Run a profiler, which describes active users; as many as you like.",
 }.items():
     app.command(_name, help=_help)(_process(_name))
+
+
+@app.command("ui")
+def pages(url: Url = None) -> None:
+    """Run the pages for people, a client of the service (needs the ui extra)."""
+    from service.commands.ui import run
+
+    run(url)
 
 
 @app.command()

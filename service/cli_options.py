@@ -44,3 +44,7 @@ Archive = Annotated[
     typer.Option("--archive", help="Folder or URL. Default: PEREGRINE_ARCHIVE_URL, or the one in the data folder."),
 ]
 Port = Annotated[Optional[int], typer.Option(min=0, max=65_535, help="0 takes a free one.")]  # noqa: UP045
+Ui = Annotated[
+    Optional[bool],  # noqa: UP045
+    typer.Option("--ui/--no-ui", help="With the pages. Default: where the ui extra is there."),
+]

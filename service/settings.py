@@ -17,13 +17,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from service.errors import ConfigurationError
 from service.profile_settings import ProfileSettings
+from service.ui_settings import UiSettings
 
 PREFIX = "PEREGRINE_"
 SECRETS = ("api_key", "log_url", "state_url", "chat_api_key", "embed_api_key")
 """Fields that may also come from a file, named by the variable with `_FILE` appended."""
 
 
-class Settings(ProfileSettings):
+class Settings(ProfileSettings, UiSettings):
     """All settings of all processes."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)

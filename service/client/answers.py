@@ -29,6 +29,10 @@ class Recommended(Answer):
     item_id: str
     score: float
     rank: int
+    pinned: bool | None = None
+    explored: bool | None = None
+    reason: Json | None = None
+    """Parts that add up to the score: only where they were asked for, and where the model ranked."""
 
 
 class Model(Answer):
@@ -44,6 +48,8 @@ class ListState(Answer):
     offset: int = 0
     items_as_of: str | None = None
     stale: bool = False
+    profile_source: str | None = None
+    profile_made_at: str | None = None
 
 
 class Recommendations(Answer):
@@ -51,6 +57,8 @@ class Recommendations(Answer):
     items: list[Recommended]
     model: Model
     strategy: str
+    personalised: bool = True
+    degraded: list[str] = []
     state: ListState
     cursor: str | None = None
     """Asks for the next page; None where there is none, or none was asked for."""

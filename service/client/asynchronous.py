@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -15,7 +15,7 @@ from service.client.errors import (
     Overloaded,
 )
 from service.client.patience import Patience
-from service.client.transport import PATIENCE, TIMEOUT, headers, unreachable
+from service.client.transport import EXPORT_TIMEOUT, PATIENCE, TIMEOUT, headers, unreachable
 
 T = TypeVar("T")
 
@@ -84,9 +84,21 @@ class AsyncClient:
         """Up to 1,000 items of the catalogue, and the ids it does not know: `items`, `missing`."""
         return await self._do(calls.get_items(item_ids))
 
-    async def put_items(self, items: Iterable[Mapping[str, Any]]) -> Accepted:
-        """Items with their `item_id`, as one bulk."""
-        return await self._do(calls.put_items(items))
+    async def page_items(self, limit: int = 100, cursor: str | None = None) -> Json:
+        """A page of all items, in the order in which they became known: `items`, and `cursor` for the next one."""
+        return await self._do(calls.page_items(limit, cursor))
+
+    async def similar_items(self, item_id: str, k: int = 20) -> Json:
+        """Items whose vectors are nearest. Raises NotFound."""
+        return await self._do(calls.similar_items(item_id, k))
+
+    async def shelf(self, name: calls.Shelf, k: int = 20, **conditions: str) -> Json:
+        """Popular, trending or latest items. conditions: of the query, as `category="shoes"`."""
+        return await self._do(calls.shelf(name, k, conditions))
+
+    async def put_items(self, items: Iterable[Mapping[str, Any]], wait: bool = False) -> Accepted:
+        """Items with their `item_id`, as one bulk; with `wait`, answers when lists show them, or after 2 s."""
+        return await self._do(calls.put_items(items, wait))
 
     async def get_user(self, user_id: str, pairs: bool = False) -> Json:
         """What is known of a user; with `pairs`, how often of each item. Raises NotFound."""
@@ -118,8 +130,28 @@ class AsyncClient:
         """How far an erasure is: `status` pending or complete. Raises NotFound."""
         return await self._do(calls.get_erasure(erasure_id))
 
+    async def export_user(self, user_id: str) -> AsyncGenerator[str, None]:
+        """Everything that is stored about a user, one JSON object a line; the last one's `record` is `end`."""
+        try:
+            async with self._http.stream("GET", calls.export_user(user_id), timeout=EXPORT_TIMEOUT) as response:
+                if not response.is_success:
+                    await response.aread()
+                    calls.refuse(response)
+                async for line in response.aiter_lines():
+                    yield line
+        except httpx.HTTPError as exc:
+            raise unreachable(self.url, exc) from exc
+
     async def ready(self) -> Status:
         return await self._do(calls.ready())
+
+    async def get(self, path: str) -> Json:
+        """The JSON object at a path of the API. Raises NotFound."""
+        return await self._do(calls.get(path))
+
+    async def metrics(self) -> str:
+        """What Prometheus collects, in its text format."""
+        return await self._do(calls.metrics())
 
     async def version(self) -> Json:
         return await self._do(calls.get("/version"))

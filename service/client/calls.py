@@ -6,7 +6,7 @@ import gzip
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -17,6 +17,8 @@ from service.client.errors import BACK_PRESSURE, PROBLEMS, Overloaded, ProblemEr
 
 T = TypeVar("T")
 A = TypeVar("A", bound=Answer)
+
+Shelf = Literal["popular", "trending", "latest"]
 
 _GZIP_ABOVE = 4_096  # bytes; below, packing costs more than it saves
 
@@ -83,6 +85,11 @@ def _json(response: httpx.Response) -> Json:
     if not isinstance(body, dict):
         raise UnexpectedAnswer(f"{response.request.url} answers no JSON object")
     return body
+
+
+def _text(response: httpx.Response) -> str:
+    refuse(response)
+    return response.text
 
 
 def _body(content: bytes, kind: str) -> dict[str, Any]:
@@ -152,9 +159,22 @@ def get_items(item_ids: Sequence[str]) -> Call[Json]:
     return Call("GET", "/v1/items", _document, {"ids": ",".join(item_ids)})
 
 
-def put_items(items: Iterable[Mapping[str, Any]]) -> Call[Accepted]:
+def page_items(limit: int, cursor: str | None) -> Call[Json]:
+    return Call("GET", "/v1/items", _document, {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor}))
+
+
+def similar_items(item_id: str, k: int) -> Call[Json]:
+    return Call("GET", f"/v1/items/{_id(item_id)}/similar", _document, {"k": str(k)})
+
+
+def shelf(name: Shelf, k: int, conditions: Mapping[str, str]) -> Call[Json]:
+    return Call("GET", f"/v1/items/{name}", _document, {"k": str(k), **conditions})
+
+
+def put_items(items: Iterable[Mapping[str, Any]], wait: bool = False) -> Call[Accepted]:
     lines = "\n".join(json.dumps(dict(item), ensure_ascii=False) for item in items)
-    return Call("POST", "/v1/items/bulk", _reads(Accepted), **_body(lines.encode(), "application/x-ndjson"))
+    params = {"wait": "applied"} if wait else {}
+    return Call("POST", "/v1/items/bulk", _reads(Accepted), params, **_body(lines.encode(), "application/x-ndjson"))
 
 
 def get_user(user_id: str, pairs: bool) -> Call[Json]:
@@ -198,3 +218,7 @@ def any_of(method: str, path: str, body: Mapping[str, Any] | None) -> Call[Json]
 
 def ready() -> Call[Status]:
     return Call("GET", "/readyz", _status)
+
+
+def metrics() -> Call[str]:
+    return Call("GET", "/metrics", _text)

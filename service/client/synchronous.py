@@ -78,9 +78,21 @@ class Client:
         """Up to 1,000 items of the catalogue, and the ids it does not know: `items`, `missing`."""
         return self._do(calls.get_items(item_ids))
 
-    def put_items(self, items: Iterable[Mapping[str, Any]]) -> Accepted:
-        """Items with their `item_id`, as one bulk."""
-        return self._do(calls.put_items(items))
+    def page_items(self, limit: int = 100, cursor: str | None = None) -> Json:
+        """A page of all items, in the order in which they became known: `items`, and `cursor` for the next one."""
+        return self._do(calls.page_items(limit, cursor))
+
+    def similar_items(self, item_id: str, k: int = 20) -> Json:
+        """Items whose vectors are nearest. Raises NotFound."""
+        return self._do(calls.similar_items(item_id, k))
+
+    def shelf(self, name: calls.Shelf, k: int = 20, **conditions: str) -> Json:
+        """Popular, trending or latest items. conditions: of the query, as `category="shoes"`."""
+        return self._do(calls.shelf(name, k, conditions))
+
+    def put_items(self, items: Iterable[Mapping[str, Any]], wait: bool = False) -> Accepted:
+        """Items with their `item_id`, as one bulk; with `wait`, answers when lists show them, or after 2 s."""
+        return self._do(calls.put_items(items, wait))
 
     def get_user(self, user_id: str, pairs: bool = False) -> Json:
         """What is known of a user; with `pairs`, how often of each item. Raises NotFound."""
@@ -125,6 +137,14 @@ class Client:
 
     def ready(self) -> Status:
         return self._do(calls.ready())
+
+    def get(self, path: str) -> Json:
+        """The JSON object at a path of the API. Raises NotFound."""
+        return self._do(calls.get(path))
+
+    def metrics(self) -> str:
+        """What Prometheus collects, in its text format."""
+        return self._do(calls.metrics())
 
     def version(self) -> Json:
         return self._do(calls.get("/version"))

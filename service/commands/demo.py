@@ -6,7 +6,10 @@ posted. The contenders start from the service's own state at the start of the re
 
 from __future__ import annotations
 
+import os
+import sys
 import time
+import webbrowser
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -30,7 +33,8 @@ from service.commands.wire import Wire
 from service.errors import ConfigurationError, PeregrineError
 from service.logs import configure
 from service.processes.all_in_one import Stack
-from service.settings import load_settings
+from service.processes.ui import wants_ui
+from service.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from model.data import Dataset
@@ -39,6 +43,8 @@ IMPORTED = 0.85
 """Fraction of the events before the replay; the shipped bundle was chosen on what comes before, too."""
 ONCE_EVENTS = 15_000
 """Events that `--once` replays, of 41,000; at most three quarters of what there is."""
+OFFERED = 6
+"""Households that the Live page offers."""
 FRESHNESS_RATE, FRESHNESS_SECONDS = 200.0, 20.0
 
 
@@ -56,8 +62,10 @@ class Show:
     rows: tuple[int, int]
 
 
-def run(once: bool, as_json: bool, train: bool, households: int, data_dir: Path | None, port: int | None) -> None:
-    """once: replay a fixed part, report and return; otherwise stay up until Ctrl-C."""
+def run(
+    once: bool, as_json: bool, train: bool, households: int, data_dir: Path | None, port: int | None, ui: bool | None
+) -> None:
+    """once: replay a fixed part, report and return, without pages unless asked for; otherwise stay up until Ctrl-C."""
     configure("error")
     begun = time.monotonic()
     source = f"complete-journey:{households}"
@@ -67,7 +75,10 @@ def run(once: bool, as_json: bool, train: bool, households: int, data_dir: Path 
             terminal.say(f"reading the purchases of {households} households")
             dataset = datasets.read(source, prepared=True)
             terminal.say("starting Valkey, worker and API")
-            with _stack(folder, bundle, 0 if port is None and once else port) as stack, stack.client() as client:
+            settings = _settings(folder, bundle, 0 if port is None and once else port, dataset)
+            with _stack(settings, wants_ui(False if once and ui is None else ui)) as stack, stack.client() as client:
+                if stack.ui_url:
+                    _open(stack.ui_url)
                 _perform(Show(stack, client, dataset, _rows(dataset, once)), once, as_json, begun)
     except KeyboardInterrupt:
         terminal.say("stopped")
@@ -87,18 +98,31 @@ def _folder(given: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-@contextmanager
-def _stack(folder: Path, bundle: Path, port: int | None) -> Iterator[Stack]:
-    """The whole service on `folder`; its log is a file there. port: 0 for a free one, None for that of the settings."""
+def _settings(folder: Path, bundle: Path, port: int | None, dataset: Dataset) -> Settings:
+    """The whole service on `folder`. port: 0 for a free one, None for that of the settings."""
     own = {"data_dir": folder, "state_url": None, "log_url": None, "bundle": bundle, "clock": "event"} | {
         "profiles": "off"
     }
     logs = {"log_level": "warning", "log_format": "json"}
-    settings = load_settings(**own, **logs, **({} if port is None else {"port": port}))
-    folder.mkdir(parents=True, exist_ok=True)
+    users = {"ui_users": ",".join(dataset.user_ids[:OFFERED])}
+    return load_settings(**own, **logs, **users, **({} if port is None else {"port": port}))
+
+
+@contextmanager
+def _stack(settings: Settings, ui: bool) -> Iterator[Stack]:
+    """Its log is a file in the data folder."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as exits:
-        log = exits.enter_context((folder / "demo.log").open("a", encoding="utf-8"))
-        yield exits.enter_context(Stack(settings, lambda name, line: _write(log, f"{name} | {line}")))
+        log = exits.enter_context((settings.data_dir / "demo.log").open("a", encoding="utf-8"))
+        yield exits.enter_context(Stack(settings, lambda name, line: _write(log, f"{name} | {line}"), ui=ui))
+
+
+def _open(url: str) -> None:
+    """Shows the pages, where there is a screen to show them on."""
+    terminal.say(f"the pages are at {url}")
+    screen = sys.platform in {"darwin", "win32"} or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if screen and sys.stderr.isatty():
+        webbrowser.open(url)
 
 
 def _write(log: TextIO, line: str) -> None:

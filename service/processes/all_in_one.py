@@ -20,16 +20,20 @@ from pydantic import SecretStr
 from model.text import has_sentence_encoder
 from service.client import Client, ClientError
 from service.errors import ConfigurationError
-from service.processes.child import PROCESSES
+from service.processes.child import PROCESSES, UI
 from service.processes.supervised import Child, Output, StartFailed, environment
 from service.settings import PREFIX, Settings
 
 
 def local_url(settings: Settings) -> str:
     """Where a process of this machine reaches the API."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return _address(settings.host, settings.port)
+
+
+def _address(host: str, port: int) -> str:
+    host = f"[{host}]" if ":" in host else host
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - compared, not bound
-    return f"http://{host}:{settings.port}"
+    return f"http://{host}:{port}"
 
 
 def to_stderr(name: str, line: str) -> None:
@@ -40,8 +44,12 @@ def to_stderr(name: str, line: str) -> None:
 class Stack:
     """Everything that `peregrine up` runs. Use as a context manager; `with` returns when it is ready."""
 
-    def __init__(self, settings: Settings, output: Output = to_stderr, start_seconds: float = 60.0) -> None:
+    def __init__(
+        self, settings: Settings, output: Output = to_stderr, start_seconds: float = 60.0, ui: bool = False
+    ) -> None:
+        """ui: with the pages, which need an extra."""
         self.settings = settings
+        self._ui = ui
         self._output = output
         self._start_seconds = start_seconds
         self._children: list[Child] = []
@@ -51,6 +59,11 @@ class Stack:
     @property
     def url(self) -> str:
         return local_url(self.settings)
+
+    @property
+    def ui_url(self) -> str | None:
+        """Where the pages are, if they were asked for."""
+        return _address(self.settings.ui_host, self.settings.ui_port) if self._ui else None
 
     def client(self) -> Client:
         key = self.settings.api_key
@@ -75,7 +88,12 @@ class Stack:
         check_port(self.settings)
         if self.settings.state_url is None:
             self._start_stores()
-        for name in PROCESSES if _wants_profiles(self.settings) else PROCESSES[:-1]:
+        names: tuple[str, ...] = PROCESSES if _wants_profiles(self.settings) else PROCESSES[:-1]
+        if self._ui:
+            port = _free_port(self.settings.ui_host, self.settings.ui_port)
+            self.settings = self.settings.model_copy(update={"ui_port": port})
+            names += (UI,)
+        for name in names:
             child = Child(name, environment(self.settings), self._output)
             self._children.append(child)
             self._exits.callback(child.stop)
@@ -108,11 +126,21 @@ class Stack:
                 except ClientError as exc:
                     reason = str(exc)
                 else:
-                    if ready.ok:
+                    if ready.ok and self._pages_listen():
                         return
-                    reason = str(ready.body.get("detail"))
+                    reason = str(ready.body.get("detail") or "the pages do not listen yet")
                 time.sleep(0.05)
         raise StartFailed(f"not ready after {self._start_seconds:.0f} s: {reason}")
+
+    def _pages_listen(self) -> bool:
+        if not self._ui:
+            return True
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.settings.ui_host, self.settings.ui_host)  # noqa: S104
+        try:
+            socket.create_connection((host, self.settings.ui_port), timeout=1.0).close()
+        except OSError:
+            return False
+        return True
 
     def _watch(self) -> None:
         while not self._stopping.wait(0.2):
@@ -125,10 +153,15 @@ def _wants_profiles(settings: Settings) -> bool:
     return settings.profiles == "auto" and embeds
 
 
-def _free_port(host: str) -> int:
+def _free_port(host: str, wanted: int = 0) -> int:
+    """`wanted` if it is free, else any that is."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
-        probe.bind((host, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, wanted))
+        except OSError:
+            probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 

@@ -18,10 +18,11 @@ from service.settings import load_settings
 PROCESSES = ("worker", "keeper", "api", "profiler")
 MEMBER = "member"
 """A worker for one live model, which a worker starts."""
+UI = "ui"
 
 
 def run(name: str) -> None:
-    """Runs one of PROCESSES, or MEMBER, until it is stopped."""
+    """Runs one of PROCESSES, MEMBER or the UI until it is stopped."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: small products are slower on more, much if others run
     settings = load_settings()
     configure(settings.log_level, settings.log_format)
@@ -33,6 +34,8 @@ def run(name: str) -> None:
         from service.processes.keeper import main
     elif name == "profiler":
         from service.processes.profiler import main
+    elif name == UI:
+        from service.processes.ui import main
     else:
         from service.processes.api import main
     main(settings)

@@ -16,6 +16,7 @@ from tests.cli.running import ROOT, assert_one_clear_error, environment, peregri
 COMMANDS = (
     "demo",
     "up",
+    "ui",
     "api",
     "worker",
     "profiler",

@@ -93,7 +93,18 @@ def test_stores_killed_in_mid_flight_lose_nothing(tmp_path: Path, bundle: Path, 
 def test_a_folder_left_by_a_killed_run_is_continued(tmp_path: Path, bundle: Path, dataset: Dataset) -> None:
     half = len(dataset) // 2
     environment = os.environ | {"PEREGRINE_CLOCK": "event", "PEREGRINE_LEASE_SECONDS": "1"}
-    command = ("-m", "service.cli", "up", "--data-dir", str(tmp_path), "--bundle", str(bundle), "--port", "0")
+    command = (
+        "-m",
+        "service.cli",
+        "up",
+        "--data-dir",
+        str(tmp_path),
+        "--bundle",
+        str(bundle),
+        "--port",
+        "0",
+        "--no-ui",
+    )
     with spawned(*command, env=environment) as up:
         assert up.stdout is not None
         found = re.search(r"http://127\.0\.0\.1:(\d+)", up.stdout.readline())
@@ -117,7 +128,18 @@ def test_a_folder_left_by_a_killed_run_is_continued(tmp_path: Path, bundle: Path
 
 def test_no_process_outlives_a_killed_supervisor(tmp_path: Path, bundle: Path) -> None:
     """Worker and API stop by themselves: an orphan would keep the port and the lease."""
-    command = ("-m", "service.cli", "up", "--data-dir", str(tmp_path), "--bundle", str(bundle), "--port", "0")
+    command = (
+        "-m",
+        "service.cli",
+        "up",
+        "--data-dir",
+        str(tmp_path),
+        "--bundle",
+        str(bundle),
+        "--port",
+        "0",
+        "--no-ui",
+    )
     with spawned(*command) as up:
         assert up.stdout is not None
         up.stdout.readline()

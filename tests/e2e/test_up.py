@@ -24,7 +24,18 @@ from tests.spawned import spawned
 def test_up_says_where_it_is_and_stops_everything_on_a_signal(
     tmp_path: Path, bundle: Path, number: signal.Signals
 ) -> None:
-    command = ("-m", "service.cli", "up", "--data-dir", str(tmp_path), "--bundle", str(bundle), "--port", "0")
+    command = (
+        "-m",
+        "service.cli",
+        "up",
+        "--data-dir",
+        str(tmp_path),
+        "--bundle",
+        str(bundle),
+        "--port",
+        "0",
+        "--no-ui",
+    )
     with spawned(*command) as up:
         assert up.stdout is not None
         said = [up.stdout.readline() for _ in range(4)]
@@ -60,7 +71,7 @@ def test_a_process_that_cannot_start_is_an_error_with_its_own_words(start: Start
 
 def test_a_folder_in_use_is_refused(tmp_path: Path, bundle: Path) -> None:
     settings = load_settings(data_dir=tmp_path, bundle=bundle, port=0)
-    command = [sys.executable, "-m", "service.cli", "up", "--data-dir", str(tmp_path), "--port", "0"]
+    command = [sys.executable, "-m", "service.cli", "up", "--data-dir", str(tmp_path), "--port", "0", "--no-ui"]
     with Stack(settings, lambda *_: None):
         second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert second.returncode == 1

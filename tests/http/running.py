@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -70,10 +71,22 @@ class Running:
         assert not [thread for thread in self._threads if thread.is_alive()], "a thread of the service does not end"
 
     def until_ready(self) -> None:
+        """Until lists can be made, and the worker has begun: the first one of all begins with an empty state, for which
+        a replica that was there before becomes unready once more."""
         deadline = time.monotonic() + DEADLINE
-        while (answer := self.http.get("/readyz")).status_code != httpx.codes.OK:
+        while True:
+            begun, answer = self._worker_has_begun(), self.http.get("/readyz")
+            if begun and answer.is_success:
+                return
             assert time.monotonic() < deadline, answer.text
             time.sleep(0.01)
+
+    def _worker_has_begun(self) -> bool:
+        if self.worker is None:
+            return True
+        key = self.settings.api_key
+        headers = {} if key is None else {"x-api-key": key.get_secret_value()}
+        return bool(re.search(r"^peregrine_writer_epoch [1-9]", self.http.get("/metrics", headers=headers).text, re.M))
 
     def post(self, events: Any, **params: str) -> dict[str, Any]:
         """Posts events and returns the answer to what must succeed."""
