@@ -36,7 +36,7 @@ LABEL org.opencontainers.image.title="Peregrine" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.vendor="The Peregrine authors"
 RUN useradd --uid 10001 --user-group --create-home --home-dir /var/lib/peregrine --shell /usr/sbin/nologin peregrine \
-    && install --directory --owner peregrine --group peregrine /archive
+    && install --directory --owner peregrine --group peregrine /archive /models
 COPY --from=builder /opt/peregrine /opt/peregrine
 ENV PATH=/opt/peregrine/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -54,6 +54,10 @@ def train(
     refit: Annotated[
         bool, typer.Option("--refit/--no-refit", help="Train again on train + validation for the chosen epochs.")
     ] = True,
+    start_from: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--from", help="Folder of a run or bundle: begin with its weights (same widths)."),
+    ] = None,
     profiles: Profiles = None,
     resume: Annotated[
         bool, typer.Option(help="Go on after the last finished epoch of --out; its own settings apply.")
@@ -79,6 +83,7 @@ def train(
                 seed=seed,
                 threads=threads,
                 refit=refit,
+                start_from=None if start_from is None else str(start_from.resolve()),
                 profiles=None if (file := _profiles(profiles, data)) is None else str(file.resolve()),
             )
             folder.start(data, config)
@@ -107,6 +112,10 @@ def evaluate(
         typer.Option(help="Items that had an event or are listed by then; those of validation and test; or all."),
     ] = "available",
     baselines: Annotated[bool, typer.Option("--baselines", help="The baselines in the same run.")] = False,
+    against: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Another bundle or run: is --model better than it, or by chance?"),
+    ] = None,
     profiles: Profiles = None,
     as_json: Json = False,
 ) -> None:
@@ -114,7 +123,17 @@ def evaluate(
     from model.commands_evaluate import run
 
     with told():
-        run(data, model, part, every, candidates, baselines or model is None, _profiles(profiles, data), as_json)
+        run(
+            data,
+            model,
+            part,
+            every,
+            candidates,
+            baselines or model is None,
+            _profiles(profiles, data),
+            as_json,
+            against,
+        )
 
 
 @app.command()

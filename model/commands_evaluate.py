@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from model.baselines import BASELINES
+from model.bootstrap import Comparison, paired_bootstrap
+from model.compare.versus import VALUES
 from model.data import Dataset, load, prepare, split
 from model.evaluate import Candidates, Evaluation, Scorer, evaluate, warm
 from model.process.records import Float
@@ -29,6 +32,8 @@ from model.weights import WeightsError, load_model
 
 Part = Literal["test", "validation"]
 
+AGAINST = "against"
+"""Name of the scorer that the model is compared with."""
 SHOWN = ("recall@10", "recall@20", "recall@30", "ndcg@10", "ndcg@20", "ndcg@30", "mrr")
 PREPARED = (
     "Identical (user, item, timestamp) rows count once; kept are items with at least 5 distinct buyers and users with "
@@ -45,8 +50,11 @@ def run(
     baselines: bool,
     profiles: Path | None,
     as_json: bool,
+    against: Path | None = None,
 ) -> None:
     """Evaluates the model of a folder, or the baselines, or both, and prints the figures. profiles: a file of them.
+
+    against: another folder, with which the model is compared on the same events.
 
     Raises DataError or WeightsError, which say what to do.
     """
@@ -55,22 +63,46 @@ def run(
     dataset = prepare(load(source))
     rows: slice = getattr(split(dataset), part)
     evaluations = {}
-    for name, scorer in _scorers(dataset, model, baselines, profiles).items():
+    scorers = _scorers(dataset, model, baselines, profiles)
+    if against is not None:
+        scorers[AGAINST] = _model_scorer(dataset, against, profiles)
+    for name, scorer in scorers.items():
         with ProgressBar(progress, name, rows.stop) as bar:
             warm(scorer, dataset, 0, rows.start, bar.advance)
             evaluations[name] = evaluate(
                 scorer, dataset, rows.start, rows.stop, every=every, candidates=candidates, progress=bar.advance
             )
+    found = {}
+    if model is not None and against is not None:
+        found = versus(evaluations[model.resolve().name], evaluations[AGAINST])
     if as_json:
-        print_json(evaluations, part)
+        print_json(evaluations, part, found)
     else:
         print_tables(evaluations, part)
+        for measure, comparison in found.items():
+            typer.echo(
+                f"{measure}: {comparison.mean:.4f} against {comparison.other_mean:.4f}, difference "
+                f"{comparison.low:+.4f} to {comparison.high:+.4f} (95 %), p {comparison.p:.3f}"
+            )
 
 
-def print_json(evaluations: Mapping[str, Evaluation], part: Part) -> None:
-    """One object: the part, and the figures of each scorer with all strata."""
+def versus(mine: Evaluation, other: Evaluation) -> dict[str, Comparison]:
+    """By measure, the one evaluation against the other of the same events: a paired bootstrap over users."""
+    found = {}
+    for task in mine.metrics.tasks():
+        ours, theirs = mine.metrics.judged(task), other.metrics.judged(task)
+        for name, value in VALUES.items():
+            found[f"{task} {name}"] = paired_bootstrap(value(ours.rank), value(theirs.rank), ours.user)
+    return found
+
+
+def print_json(
+    evaluations: Mapping[str, Evaluation], part: Part, found: Mapping[str, Comparison] | None = None
+) -> None:
+    """One object: the part, the figures of each scorer with all strata, and what was compared."""
     scorers = {name: evaluation.to_json() for name, evaluation in evaluations.items()}
-    typer.echo(json.dumps({"part": part, "scorers": scorers}))
+    compared = {measure: asdict(comparison) for measure, comparison in (found or {}).items()}
+    typer.echo(json.dumps({"part": part, "scorers": scorers} | ({"against": compared} if compared else {})))
 
 
 def print_tables(evaluations: Mapping[str, Evaluation], part: Part) -> None:

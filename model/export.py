@@ -9,7 +9,8 @@ score_pairs.onnx     features, query -> s
 items.safetensors    item_id (N, d/2), initial_user (d,), initial_item (d/2,)
 spec.json, item_ids.json, weights.safetensors   as in `model.weights`: a bundle can be evaluated and trained further
 metrics.json         validation figures of the run
-manifest.json        format, version, when it was made, sha256 of every other file
+manifest.json        format, version, when it was made and by which release, fingerprint of the training data, main
+                     figures of metrics.json, sha256 of every other file
 
 All tensors are float32 but nb_type and pair_row (int64). The first axis of an input is the batch, that of pair_* the
 number of all pairs.
@@ -23,6 +24,7 @@ import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from importlib.metadata import version as release
 from pathlib import Path
 
 import onnx
@@ -43,6 +45,8 @@ __all__ = ["Graph", "export", "graphs", "load_model"]
 EXAMPLE_BATCH = 3
 """Rows of the tensors that graphs are traced with; one would be taken for a constant."""
 ITEMS, MANIFEST = "items.safetensors", "manifest.json"
+SHOWN = ("recall@20", "ndcg@10")
+"""Figures of each task that the manifest repeats."""
 
 
 @dataclass(frozen=True)
@@ -164,5 +168,15 @@ def _write_graph(graph: Graph, path: Path) -> None:
 
 def _write_manifest(bundle: Path, version: str) -> None:
     files = {path.name: sha256(path.read_bytes()).hexdigest() for path in sorted(bundle.iterdir())}
-    manifest = {"format": FORMAT, "version": version, "created": datetime.now(UTC).isoformat(), "files": files}
+    metrics = json.loads((bundle / METRICS).read_bytes())
+    report = metrics.get("validation", {})
+    manifest = {
+        "format": FORMAT,
+        "version": version,
+        "created": datetime.now(UTC).isoformat(),
+        "code": release("peregrine-recsys"),
+        "data": metrics.get("data", {}),
+        "metrics": {task: {name: strata["all"][name] for name in SHOWN} for task, strata in report.items()},
+        "files": files,
+    }
     (bundle / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

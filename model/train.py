@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from rich.console import Console
 
 from model.ablations import COMPOSITIONS
 from model.data.dataset import Dataset
+from model.data.fingerprint import fingerprint
 from model.data.split import Split, split
 from model.evaluate import evaluate, warm
 from model.metrics import Report
@@ -34,6 +36,7 @@ from model.training.progress import ProgressBar
 from model.training.run_folder import CURVES, RunFolder
 from model.training.statistics import with_statistics
 from model.training.trainer import StepResult, Trainer
+from model.training.warm_start import warm_start
 from model.weights import load_model, save_weights
 
 LOSSES_AN_EPOCH = 50
@@ -105,7 +108,14 @@ class _Run:
             if figure > at.best_figure:
                 at.best_epoch, at.best_figure = at.epoch, figure
                 save_weights(trainer.model, self._folder.path)
-                self._folder.save_metrics({"dataset": self._dataset.name, "epochs": at.epoch, "validation": report})
+                self._folder.save_metrics(
+                    {
+                        "dataset": self._dataset.name,
+                        "data": fingerprint(self._dataset),
+                        "epochs": at.epoch,
+                        "validation": report,
+                    }
+                )
             self._folder.log(record | {"validation": report})
             at.seconds += time.monotonic() - began
             self._keep(trainer)
@@ -128,6 +138,8 @@ class _Run:
         item_ids = [part.item_ids[code] for code in np.unique(part.item)]
         torch.manual_seed(self._config.seed)
         network = COMPOSITIONS[self._spec.preset](self._spec, len(item_ids))
+        if self._config.start_from is not None:
+            warm_start(network, item_ids, Path(self._config.start_from))
         trainer = Trainer(network, part, item_ids, self._text, self._config)
         if self._at.trainer:
             trainer.restore(self._at.trainer)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -30,9 +30,11 @@ _PAUSE = 0.1  # seconds between two writes: some requests share one
 
 @dataclass
 class Attribution:
-    """store: None keeps nothing. counts: what became of impressions (shown, dropped) and events (credited)."""
+    """store: None keeps nothing. counts: what became of impressions (shown, dropped) and events (credited); credited:
+    told of events that name a request, once these could be counted for it."""
 
     store: Impressions | None
+    credited: Callable[[Sequence[Outcome]], Awaitable[None]] | None = None
     counts: Counter[Literal["shown", "credited", "dropped"]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -87,6 +89,8 @@ class Attribution:
                     self.counts["shown"] += len(shown)
                 else:
                     self.counts["credited"] += await store.credit(outcomes)
+                    if self.credited is not None:
+                        await self.credited(outcomes)
             except StoreUnavailable as exc:
                 self.counts["dropped"] += len(shown) + len(outcomes)
                 log.warning("impressions_dropped", reason=str(exc), count=len(shown) + len(outcomes))

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from service.cli_groups import archive, bench, inspect, keys, profile
+from service.cli_models import join
 from service.cli_options import Bundle, Commands, Data, DataDir, Json, Port, Prepare, Ui, Url
 from service.commands.training import CONTEXT, TRAINING, training_command
 
@@ -23,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+join(app)
 _GROUPS = {"bench": bench, "archive": archive, "inspect": inspect, "keys": keys, "profile": profile}
 for _name, _group in _GROUPS.items():
     app.add_typer(_group, name=_name)

@@ -163,3 +163,15 @@ def revoke(name: KeyName, file: KeysFile) -> None:
     from service.commands.keys import revoke
 
     revoke(file, name)
+
+
+@bench.command("rollout")
+def bench_rollout(
+    events: Annotated[int, typer.Option(min=1_000, help="Events in the log and the archive before.")] = 200_000,
+    kill: Annotated[bool, typer.Option("--kill", help="Kill the new model's worker on the way.")] = False,
+    as_json: Json = False,
+) -> None:
+    """How fast a second memory is made while the first serves, and how long lists take before, during and after."""
+    from service.commands.bench_rollout import run
+
+    run(events, kill, as_json)

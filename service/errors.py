@@ -23,6 +23,8 @@ PeregrineError
 |  |- StateMismatch      the state does not belong to this log, or is ahead of it
 |- RequestError          the caller's mistake
    |- MomentPassed       `at` lies before the user's last event
+   |- UnknownModel       no such version
+   |- RolloutRefused     a model cannot be rolled out, or switched to, as things stand
 """
 
 from __future__ import annotations
@@ -138,3 +140,11 @@ class RequestError(PeregrineError):
 
 class MomentPassed(RequestError):
     """`at` lies before the user's last event: memory has moved past it."""
+
+
+class UnknownModel(RequestError):
+    """The registry, or what is live, has no such version."""
+
+
+class RolloutRefused(RequestError):
+    """A model cannot be rolled out, switched to or given up as things stand."""

@@ -17,6 +17,7 @@ from model.process.temporal_model import TemporalModel
 from service.core.log_records import LogRecords
 from service.core.types import Append, Appended, Backlog, Commit, Erasure, Position
 from service.keeper_ports import Erasures, EventArchive, LogKeeper, Snapshots
+from service.live_ports import Experiments, LiveModels, ModelRegistry
 from service.serving_ports import (
     ActiveState,
     Chore,
@@ -38,6 +39,7 @@ __all__ = [
     "EventArchive",
     "EventLog",
     "EventSource",
+    "Experiments",
     "FeedLost",
     "Generation",
     "GenerationEnded",
@@ -45,9 +47,12 @@ __all__ = [
     "Impressions",
     "ItemFeed",
     "ItemIndex",
+    "LiveModels",
     "LogKeeper",
+    "ModelRegistry",
     "Snapshots",
     "StateReader",
+    "StateRecords",
     "StateStore",
     "TemporalModel",
     "TextEmbedder",
@@ -127,28 +132,8 @@ class EventSource(Protocol):
         ...
 
 
-class StateStore(Protocol):
-    """One generation of the state as its one writer sees it."""
-
-    @property
-    def generation(self) -> int:
-        """Its number."""
-        ...
-
-    def acquire(self, owner: str, ttl_ms: int) -> int:
-        """Takes the lease and returns a new epoch, higher than any before.
-
-        Raises LeaseHeld, naming the holder; Fenced, if this generation is neither active nor to be the next one.
-        """
-        ...
-
-    def renew(self, owner: str, ttl_ms: int) -> None:
-        """Raises Fenced if the lease is somebody else's by now, or another generation is active."""
-        ...
-
-    def release(self, owner: str) -> None:
-        """Gives the lease back, if it is still `owner`'s."""
-        ...
+class StateRecords(Protocol):
+    """What a writer reads and writes of a generation."""
 
     def position(self) -> Position: ...
 
@@ -181,6 +166,30 @@ class StateStore(Protocol):
         """
         ...
 
+
+class StateStore(StateRecords, Protocol):
+    """One generation of the state as its one writer sees it."""
+
+    @property
+    def generation(self) -> int:
+        """Its number."""
+        ...
+
+    def acquire(self, owner: str, ttl_ms: int) -> int:
+        """Takes the lease and returns a new epoch, higher than any before.
+
+        Raises LeaseHeld, naming the holder; Fenced, if this generation is neither active nor to be the next one.
+        """
+        ...
+
+    def renew(self, owner: str, ttl_ms: int) -> None:
+        """Raises Fenced if the lease is somebody else's by now, or another generation is active."""
+        ...
+
+    def release(self, owner: str) -> None:
+        """Gives the lease back, if it is still `owner`'s."""
+        ...
+
     def reset(self, epoch: int, position: Position) -> None:
         """Deletes all users, items and feed entries and starts again at `position`. Raises Fenced."""
         ...
@@ -200,14 +209,22 @@ class StateStore(Protocol):
 
 class Generations(Protocol):
     """The generations of the state as writers see them. One is active: it is served and written. The next one can be
-    made beside it, from the log, and take its place."""
+    made beside it, from the log, and take its place. Those of other live models are written beside it, too."""
 
     def current(self) -> StateStore:
         """The active one."""
         ...
 
+    def of(self, bundle: str) -> StateStore:
+        """The one that the live model with this bundle's hash writes; the active one if no live model has it."""
+        ...
+
+    def written(self) -> list[StateStore]:
+        """The active one and those of the other live models."""
+        ...
+
     def next(self) -> StateStore:
-        """The one that follows it: blank, or what a former attempt left."""
+        """The one that may take the active one's place: blank, or what a former attempt left."""
         ...
 
     def delete_retired(self, grace_seconds: float) -> int:
@@ -215,5 +232,5 @@ class Generations(Protocol):
         ...
 
     def alone(self) -> bool:
-        """True if nothing but the active one holds anything."""
+        """True if nothing holds anything but the active one and those of live models that have caught up."""
         ...

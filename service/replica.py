@@ -104,6 +104,15 @@ class Replica:
             return False
         return True
 
+    async def frozen(self) -> Replica:
+        """Another one with the items as they are now, which follows nothing. Raises StoreUnavailable, StateMismatch."""
+        made = Replica(self.state, self.new_index, self.spec, self.bundle, self.clock)
+        try:
+            await made._load()
+        except FeedLost as exc:
+            raise StoreUnavailable(f"the items moved while they were copied: {exc}") from exc
+        return made
+
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         """Follows for the time of the block."""

@@ -56,7 +56,7 @@ class ItemFeed(Protocol):
 
     async def read(self, cursor: str, block_ms: int) -> tuple[str, list[FeedEntry]]:
         """Entries after `cursor`, and the new cursor. Raises FeedLost if `cursor` was trimmed away, GenerationEnded if
-        another generation is active."""
+        this generation is neither active nor live any more."""
         ...
 
 
@@ -78,10 +78,10 @@ class Generation:
 
 
 class ActiveState(Protocol):
-    """The state as the API sees it."""
+    """The state as the API sees it, or one live model's part of it."""
 
     async def current(self) -> Generation:
-        """The generation that is active now."""
+        """The generation that is active now; of a live model, the one it writes."""
         ...
 
 

@@ -56,6 +56,12 @@ class Settings(ProfileSettings, UiSettings):
         "popular items are served.",
     )
 
+    models: Path | None = Field(
+        None,
+        description="Folder of the registry, where bundles lie that are rolled out while the service runs; one for all "
+        "processes. `up` with its own Valkey takes one in data_dir.",
+    )
+
     placements: Path | None = Field(
         None,
         description="TOML or JSON file of placements: by name, the options that a list of that name is made with. A "
@@ -69,6 +75,15 @@ class Settings(ProfileSettings, UiSettings):
         "bytes each in the state store. 0: none.",
     )
     impression_seconds: int = Field(86_400, ge=1, description="Seconds for which they are kept.")
+
+    live_evaluation: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of the users whose events are looked for in their lists before they are taken: /metrics "
+        "tells how often they were there, beside popular items and a memory that no longer learns, which costs each "
+        "API a second copy of the items. 0: none.",
+    )
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on. Off loopback a key is needed.")
     port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one and logs it.")

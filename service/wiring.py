@@ -8,43 +8,55 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
-from pydantic import SecretStr
 
-from model.text import SentenceEncoder, has_sentence_encoder
-from service.adapters.bundle import NO_BUNDLE, SPARE, Bundle, load_bundle, no_bundle
-from service.adapters.exact_index import ExactIndex
-from service.adapters.ivf_index import LEAST, IvfIndex
-from service.adapters.onnx_model import OnnxModel
+from service.adapters.bundle import SPARE, Bundle
 from service.adapters.redis_clients import Server, check_server
 from service.adapters.redis_erasures import RedisErasures, RedisFiles
+from service.adapters.redis_experiments import RedisExperiments
 from service.adapters.redis_generations import RedisActiveState, RedisGenerations
 from service.adapters.redis_impressions import RedisImpressions
 from service.adapters.redis_keeper import RedisLogKeeper, RedisSnapshots
+from service.adapters.redis_live import RedisLiveModels
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
 from service.adapters.redis_profiles import RedisProfileEraser, RedisProfiles, RedisTokenBudget
-from service.adapters.remote_embedder import RemoteEmbedder
 from service.api.audit import Audit
 from service.api.placements import load_placements
 from service.api.services import ApiServices
 from service.attribution import Attribution
-from service.errors import ConfigurationError, StoreUnavailable
-from service.event_path import ArchivedSource
+from service.comparing import Comparing
+from service.core.live_models import LiveModel
+from service.errors import BundleError, ConfigurationError, StoreUnavailable
+from service.event_path import ArchivedSource, Checks
+from service.lines import Line, Lines
+from service.live_evaluation import LiveEvaluation
 from service.ports import (
     Erasures,
     EventArchive,
     EventSource,
     Generations,
-    ItemIndex,
+    LiveModels,
     LogKeeper,
+    ModelRegistry,
     Snapshots,
     StateStore,
-    TemporalModel,
-    TextEmbedder,
 )
 from service.profile_ports import ProfileEraser
-from service.replica import Replica
 from service.settings import Settings
+from service.trials import Trials
 from service.wiring_gate import gate_of
+from service.wiring_models import (
+    bundle_of,
+    close_embedder,
+    current_bundle,
+    line_of,
+    make_embedder,
+    open_registry,
+    read_bundle,
+    reading_texts,
+    recent_users,
+    replica_of,
+    serving_of,
+)
 
 log = structlog.get_logger("peregrine.wiring")
 
@@ -59,6 +71,18 @@ class WorkerServices:
     source: EventSource
     generations: Generations
     bundle: Bundle
+    models: LiveModels
+    registry: ModelRegistry | None = None
+    check: Checks | None = None
+    """Compares a model that has caught up with the active one."""
+
+    def registry_holds(self, model: LiveModel) -> bool:
+        """False for a bundle that this release cannot read, or that is gone: its memory must be made by another one."""
+        try:
+            return bundle_of(self.registry, model).hash == model.bundle
+        except BundleError as exc:
+            log.warning("live_model_unreadable", version=model.version, reason=str(exc))
+            return False
 
     @property
     def store(self) -> StateStore:
@@ -91,31 +115,36 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     bundle = bundle or read_bundle(settings, SPARE)
     profiles, budget = RedisProfiles(state_server), RedisTokenBudget(state_server, settings.chat_daily_tokens)
     event_log = RedisEventLog(log_server, window=settings.dedupe_window, max_lag=settings.max_lag)
-    state = RedisActiveState(state_server, bundle.model.spec)
+    patient = replace(state_server, timeout=max(COMMIT_TIMEOUT, settings.state_timeout))
+    models, registry = RedisLiveModels(patient, settings.feed_length), open_registry(settings)
+    state = RedisActiveState(state_server, bundle.model.spec, bundle.hash)
     impressions = RedisImpressions(state_server, settings.impressions, settings.impression_seconds)
-    new_index = partial(_new_index, settings, bundle.model)
-    replica = Replica(state, new_index, bundle.model.spec, bundle.hash, settings.clock)
+    home = Line(bundle, replica_of(state, bundle, settings))
+    lines = Lines(home, partial(line_of, settings, state_server, registry), models)
+    experiments = RedisExperiments(patient)
+    trials = Trials(lines, experiments)
 
     async def close() -> None:
-        for connection in (event_log, state, profiles, budget, impressions):
+        for connection in (event_log, state, profiles, budget, impressions, experiments):
             await connection.aclose()
+        models.close()
         close_embedder(embedder)
 
     embedder = make_embedder(settings)
     return ApiServices(
         settings=settings,
         log=event_log,
-        replica=replica,
+        lines=lines,
         profiles=profiles,
         budget=budget,
-        model=bundle.model,
-        version=bundle.version,
-        bundle=bundle.hash,
-        has_bundle=bundle.hash != NO_BUNDLE,
         embedder=embedder,
+        models=models,
+        registry=registry,
         history=partial(_history, settings, log_server),
         close=close,
-        attribution=Attribution(impressions if settings.impressions else None),
+        attribution=Attribution(impressions if settings.impressions else None, trials.credit),
+        trials=trials,
+        evaluation=LiveEvaluation(lines, settings.live_evaluation) if settings.live_evaluation else None,
         placements=load_placements(settings.placements),
         gate=gate_of(settings),
         audit=Audit(settings.audit_file),
@@ -139,10 +168,14 @@ def build_worker(settings: Settings, bundle: Bundle | None = None) -> WorkerServ
     source: EventSource = RedisEventSource(log_server)
     if (archive := open_archive(settings)) is not None:
         source = ArchivedSource(archive, source)
+    models, registry = RedisLiveModels(patient, settings.feed_length), open_registry(settings)
     return WorkerServices(
         source,
         RedisGenerations(patient, feed_length=settings.feed_length),
-        bundle or read_bundle(settings),
+        reading_texts(bundle or current_bundle(settings, models, registry), settings),
+        models,
+        registry,
+        Comparing(partial(serving_of, settings, patient, registry), partial(recent_users, source)),
     )
 
 
@@ -160,23 +193,6 @@ def build_keeper(settings: Settings) -> KeeperServices:
         RedisFiles(log_server),
         RedisProfileEraser(state_server),
     )
-
-
-def _new_index(settings: Settings, model: TemporalModel) -> ItemIndex:
-    """With the events as the clock, lists must not depend on how fast they are asked for."""
-    at_once = settings.clock == "event"
-    if settings.index == "exact" or (settings.index == "auto" and at_once):
-        return ExactIndex(model, at_once)
-    return IvfIndex(model, at_once, 1 if settings.index == "ivf" else LEAST)
-
-
-def close_embedder(embedder: TextEmbedder | None) -> None:
-    if isinstance(embedder, RemoteEmbedder):
-        embedder.close()
-
-
-def plain(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
 
 
 def open_archive(settings: Settings) -> EventArchive | None:
@@ -204,33 +220,3 @@ def servers(settings: Settings) -> tuple[Server, Server]:
         except StoreUnavailable as exc:
             log.warning("store_unavailable", store=server.name, reason=str(exc))
     return servers
-
-
-def read_bundle(settings: Settings, spare: tuple[str, ...] = ()) -> Bundle:
-    """The bundle of the settings. An empty folder is one that is yet to come; a missing one is a mistake.
-
-    spare: graphs that this process can do without.
-    """
-    folder = settings.bundle
-    if folder is None or (folder.is_dir() and not any(folder.iterdir())):
-        log.warning("no_bundle", serving="popular items", folder=str(folder))
-        return no_bundle()
-    bundle = load_bundle(folder, spare=spare)
-    if isinstance(bundle.model, OnnxModel) and bundle.model.missing:
-        log.error("graphs_missing", graphs=bundle.model.missing, folder=str(folder))
-    log.info("bundle_loaded", version=bundle.version, bundle=bundle.hash[:12], preset=bundle.model.spec.preset)
-    return bundle
-
-
-def make_embedder(settings: Settings) -> TextEmbedder | None:
-    if settings.embed_url is not None and settings.embed_model is not None:
-        key = plain(settings.embed_api_key)
-        return RemoteEmbedder(
-            settings.embed_url, settings.embed_model, key, settings.embed_prefix, settings.embed_batch
-        )
-    if settings.embed_text == "off":
-        return None
-    if not has_sentence_encoder():
-        log.warning("no_text_embedder", effect="items are known by id alone", install="peregrine-recsys[text]")
-        return None
-    return SentenceEncoder()

@@ -14,14 +14,16 @@ from service.adapters.extractive_profiler import ExtractiveProfiler
 from service.adapters.http_endpoint import HttpEndpoint
 from service.adapters.redis_generations import RedisActiveState
 from service.adapters.redis_keeper import RedisLogKeeper
+from service.adapters.redis_live import RedisLiveModels
 from service.adapters.redis_log import RedisEventSource
 from service.adapters.redis_profiles import RedisProfiles, RedisTokenBudget
 from service.errors import ConfigurationError
-from service.ports import TextEmbedder
+from service.ports import LiveModels, TextEmbedder
 from service.profile_path import Feeder, Limits, Refreshing, Rules, Working
 from service.profile_ports import Profiler, TokenBudget
 from service.settings import PREFIX, Settings
-from service.wiring import COMMIT_TIMEOUT, close_embedder, make_embedder, plain, read_bundle, servers
+from service.wiring import COMMIT_TIMEOUT, servers
+from service.wiring_models import close_embedder, current_bundle, make_embedder, open_registry, plain
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class ProfilerServices:
 
     working: Working
     close: Callable[[], Awaitable[None]]
+    models: LiveModels
 
 
 def build_profiler(
@@ -37,10 +40,11 @@ def build_profiler(
 ) -> ProfilerServices:
     """The same for the profiler. embedder: in place of the one that the settings name."""
     log_server, state_server = servers(settings)
-    bundle = bundle or read_bundle(settings)
-    embedder = embedder or _facet_embedder(settings)
     patient = replace(state_server, timeout=max(COMMIT_TIMEOUT, settings.state_timeout))
-    state, profiles = RedisActiveState(patient, bundle.model.spec), RedisProfiles(patient)
+    models = RedisLiveModels(patient, settings.feed_length)
+    bundle = bundle or current_bundle(settings, models, open_registry(settings), active=True)
+    embedder = embedder or _facet_embedder(settings)
+    state, profiles = RedisActiveState(patient, bundle.model.spec, bundle.hash), RedisProfiles(patient)
     budget = RedisTokenBudget(patient, settings.chat_daily_tokens)
     source, keeper = RedisEventSource(log_server), RedisLogKeeper(log_server)
     profiler, close_profiler = _profiler(settings, budget)
@@ -53,7 +57,7 @@ def build_profiler(
         await close_profiler()
         for connection in (state, profiles, budget):
             await connection.aclose()
-        for blocking in (source, keeper):
+        for blocking in (source, keeper, models):
             blocking.close()
         close_embedder(embedder)
 
@@ -64,7 +68,7 @@ def build_profiler(
         4 * settings.chat_timeout + 30.0,
         settings.profiler_seconds,
     )
-    return ProfilerServices(working, close)
+    return ProfilerServices(working, close, models)
 
 
 def build_describer(

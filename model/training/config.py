@@ -26,6 +26,8 @@ class TrainingConfig:
     patience: int = 1
     refit: bool = True
     """Train again on train + validation for the chosen number of epochs."""
+    start_from: str | None = None
+    """Folder of a run or bundle whose weights are the first ones."""
     seed: int = 0
     threads: int = 1
     """One thread makes a run repeatable to the last bit."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
@@ -13,34 +13,30 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from model.process.records import Float
-from model.process.temporal_model import TemporalModel
 from model.spec import ModelSpec
 from service.adapters.onnx_model import GRAPHS, OnnxModel
+from service.core.bundles import NO_BUNDLE, Bundle
 from service.core.counting_model import CountingModel
 from service.core.learned_items import LearnedItems
 from service.errors import BundleError
 
+__all__ = ["MANIFEST", "NO_BUNDLE", "Bundle", "Manifest", "bundle_hash", "load_bundle", "no_bundle", "read_manifest"]
+
+MANIFEST = "manifest.json"
 _REQUIRED = ("spec.json", "items.safetensors", "item_ids.json", *(f"{graph}.onnx" for graph in GRAPHS))
-NO_BUNDLE = "none"
 
 
 class Manifest(BaseModel):
-    """files: sha256 by name; every file of the bundle but the manifest itself."""
+    """files: sha256 by name; every file of the bundle but the manifest itself. code: release that exported it; data:
+    fingerprint of the events it was trained on; metrics: the main ones of metrics.json."""
 
     format: int
     version: str
     created: str
     files: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """hash: sha256 over the manifest's file hashes; it names the weights that a state was made by."""
-
-    model: TemporalModel
-    learned: LearnedItems
-    version: str
-    hash: str
+    code: str = ""
+    data: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
 
 
 SPARE = ("update_users", "static_items", "embed_users", "score_pairs")
@@ -72,7 +68,7 @@ def no_bundle() -> Bundle:
 
 def read_manifest(folder: Path, spare: tuple[str, ...] = ()) -> Manifest:
     """The manifest, after every file it names was found with the right hash; the graphs `spare` may be missing."""
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     if not path.is_file():
         raise BundleError(f"{folder} is not a bundle: no manifest.json; make one with `peregrine export`")
     try:

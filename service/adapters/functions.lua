@@ -113,8 +113,9 @@ end
 
 -- State
 
--- A generation is written while it is the active one, or is made while the one before it is.
-local function inactive(active, least, generation)
+-- A generation is written while it is live, or the active one, or is made while the one before it is.
+local function inactive(active, live, least, generation)
+  if redis.call('HEXISTS', live, generation) == 1 then return end
   local current = redis.call('GET', active) or '1'
   if tonumber(current) < tonumber(least) or tonumber(current) > tonumber(generation) then
     return {err = 'FENCED generation ' .. current .. ' of the state is active; this writer has generation ' .. generation}
@@ -126,11 +127,11 @@ local function shorten(lease, longest)
   if redis.call('PTTL', lease) > longest then redis.call('PEXPIRE', lease, longest) end
 end
 
--- keys: lease, meta; of a generation also active. args: owner, milliseconds; of a generation also the least active one
--- and its own number. Returns the new epoch.
+-- keys: lease, meta; of a generation also active, live. args: owner, milliseconds; of a generation also the least active
+-- one and its own number. Returns the new epoch.
 -- The clock keeps epochs apart even when the server lost the last second of its memory, and an epoch with it.
 local function acquire(keys, args)
-  local refusal = keys[3] and inactive(keys[3], args[3], args[4])
+  local refusal = keys[3] and inactive(keys[3], keys[4], args[3], args[4])
   if refusal then return refusal end
   local holder = redis.call('GET', keys[1])
   if holder and holder ~= args[1] then
@@ -144,9 +145,9 @@ local function acquire(keys, args)
   return epoch
 end
 
--- keys: lease; of a generation also active. args: as above. A lease that ran out and that nobody took is taken again.
+-- keys: lease; of a generation also active, live. args: as above. A lease that ran out and that nobody took is taken again.
 local function renew(keys, args)
-  local refusal = keys[2] and inactive(keys[2], args[3], args[4])
+  local refusal = keys[2] and inactive(keys[2], keys[3], args[3], args[4])
   if refusal then return refusal end
   local holder = redis.call('GET', keys[1])
   if holder and holder ~= args[1] then return {err = 'FENCED ' .. holder .. ' holds the lease by now'} end
@@ -180,16 +181,24 @@ local function move(meta, offset, args, from)
   redis.call('SET', offset, args[from])
 end
 
--- keys: active, retired; meta and offset of the new generation; meta, offset and feed of the old one. args: epoch, numbers
--- of the new and the old generation, feed's length. Returns 1, or 0 while the new one is behind. The old one's writer is
--- fenced by an epoch that nobody gets, and the last entry of its feed sends the readers to the new one.
+-- keys: active, retired; meta and offset of the new generation; meta, offset and feed of the old one; live. args: epoch,
+-- numbers of the new and the old generation, feed's length. Returns 1, or 0 while the new one is behind. The old one's
+-- writer is fenced by an epoch that nobody gets, and the last entry of its feed sends the readers to the new one.
 local function activate(keys, args)
-  local refusal = fenced(keys[3], args[1]) or inactive(keys[1], args[3], args[2])
+  local refusal = fenced(keys[3], args[1])
   if refusal then return refusal end
-  if redis.call('GET', keys[1]) == args[2] then return 1 end -- the reply to the first call was lost
+  local active = redis.call('GET', keys[1]) or '1'
+  if active == args[2] then return 1 end -- the reply to the first call was lost
+  if active ~= args[3] then return {err = 'FENCED generation ' .. active .. ' of the state is active by now'} end
   local offset, reached = redis.call('GET', keys[4]) or '0', redis.call('GET', keys[6]) or '0'
   if tonumber(offset) < tonumber(reached) then return 0 end
   redis.call('SET', keys[1], args[2])
+  local record = redis.call('HGET', keys[8], args[3])
+  if record then
+    redis.call('HDEL', keys[8], args[3])
+    local same = cjson.decode(record).bundle == redis.call('HGET', keys[3], 'bundle')
+    if same then redis.call('HSET', keys[8], args[2], record) end -- else the record knows nothing of its weights
+  end
   redis.call('HSET', keys[2], args[3], string.format('%d', server_milliseconds()))
   redis.call('HINCRBY', keys[5], 'epoch', 1)
   publish(keys[5], keys[7], args[4], 'switched', '')

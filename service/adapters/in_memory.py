@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import RLock
 
 import numpy as np
@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from service.adapters.in_memory_log import Clock, InMemoryEventLog, InMemoryEventSource, InMemoryLog
 from service.adapters.in_memory_profiles import InMemoryProfiles
 from service.core.feed_packing import pack_feed
+from service.core.live_models import LiveModel
 from service.core.types import Commit, FeedEntry, Position
 from service.errors import Fenced, LeaseHeld
+from service.ports import StateStore
 
 __all__ = [
     "InMemoryEventLog",
@@ -85,24 +87,47 @@ class InMemoryGenerations:
     def __init__(self, first: InMemoryState | None = None) -> None:
         self.active = first or InMemoryState()
         self.upcoming: InMemoryState | None = None
+        self.live: dict[int, tuple[InMemoryState, LiveModel]] = {}
+        """Of each live model."""
+        self.before: int | None = None
         self.retired: list[tuple[InMemoryState, float]] = []
         """With the time at which each ceased to be active."""
 
     def current(self) -> InMemoryStateStore:
         return InMemoryStateStore(self.active, self)
 
+    def of(self, bundle: str) -> InMemoryStateStore:
+        states = [state for state, model in self.live.values() if model.bundle == bundle]
+        return InMemoryStateStore(states[0] if states else self.active, self)
+
+    def written(self) -> list[StateStore]:
+        states = {self.active.number: self.active} | {number: state for number, (state, _) in self.live.items()}
+        return [InMemoryStateStore(state, self) for state in states.values()]
+
     def next(self) -> InMemoryStateStore:
         if self.upcoming is None:
-            names = ("clock", "feed_length", "skipped", "profiles", "lock")
-            shared = {name: getattr(self.active, name) for name in names}
-            self.upcoming = InMemoryState(number=self.active.number + 1, **shared)
+            self.upcoming = self.blank(1 + max(self.active.number, *self.live, 0))
         return InMemoryStateStore(self.upcoming, self)
+
+    def blank(self, number: int) -> InMemoryState:
+        names = ("clock", "feed_length", "skipped", "profiles", "lock")
+        return InMemoryState(number=number, **{name: getattr(self.active, name) for name in names})
+
+    def is_written(self, state: InMemoryState) -> bool:
+        """Whether it is active or live."""
+        return state is self.active or state.number in self.live
 
     def activate(self, state: InMemoryState) -> None:
         before, self.active, self.upcoming = self.active, state, None
+        model = self.live.pop(before.number, None)
+        if model is not None and model[1].bundle == state.position.bundle:
+            self.live[state.number] = (state, replace(model[1], generation=state.number))
+        self.retire(before)
+
+    def retire(self, before: InMemoryState) -> None:
         before.epoch = -1  # no writer's
         before.feed_end += 1  # nobody has this entry: all readers look for the active generation
-        self.retired.append((before, state.clock()))
+        self.retired.append((before, before.clock()))
 
     def delete_retired(self, grace_seconds: float) -> int:
         with self.active.lock:
@@ -116,7 +141,9 @@ class InMemoryGenerations:
 
     def alone(self) -> bool:
         with self.active.lock:
-            return not self.retired and (self.upcoming is None or self.upcoming.position == Position())
+            if self.retired or any(model.stage == "filling" for _, model in self.live.values()):
+                return False
+            return self.upcoming is None or self.upcoming.position == Position()
 
 
 class InMemoryStateStore:
@@ -125,10 +152,15 @@ class InMemoryStateStore:
     def __init__(self, state: InMemoryState, generations: InMemoryGenerations | None = None) -> None:
         self._state = state
         self._generations = generations or InMemoryGenerations(state)
+        self._replaces = self._generations.active.number
 
     @property
     def generation(self) -> int:
         return self._state.number
+
+    @property
+    def state(self) -> InMemoryState:
+        return self._state
 
     def acquire(self, owner: str, ttl_ms: int) -> int:
         with self._state.lock:
@@ -148,7 +180,7 @@ class InMemoryStateStore:
 
     def _check_active(self) -> None:
         generations = self._generations
-        if self._state is not generations.active and self._state is not generations.upcoming:
+        if not generations.is_written(self._state) and self._state is not generations.upcoming:
             raise Fenced(f"generation {generations.active.number} is active, this writer has {self._state.number}")
 
     def release(self, owner: str) -> None:
@@ -211,6 +243,8 @@ class InMemoryStateStore:
             self._check_active()
             if state is generations.active:
                 return True
+            if generations.active.number != self._replaces:
+                raise Fenced(f"generation {generations.active.number} is active by now")
             if state.position.offset < generations.active.position.offset:
                 return False
             generations.activate(state)

@@ -56,14 +56,15 @@ class InMemoryStateReader:
 
 
 class InMemoryActiveState:
-    """`ActiveState`."""
+    """`ActiveState`. bundle: the hash of a live model's, "" for the active generation."""
 
-    def __init__(self, generations: InMemoryGenerations, spec: ModelSpec) -> None:
+    def __init__(self, generations: InMemoryGenerations, spec: ModelSpec, bundle: str = "") -> None:
         self._generations = generations
         self._spec = spec
+        self._bundle = bundle
 
     async def current(self) -> Generation:
-        state = self._generations.active
+        state = self._generations.of(self._bundle).state
         feed = InMemoryItemFeed(state, self._spec, self._generations)
         return Generation(state.number, InMemoryStateReader(state), feed)
 
@@ -84,7 +85,7 @@ class InMemoryItemFeed:
         while self._state.feed_end == int(cursor) and time.monotonic() < deadline:
             await asyncio.sleep(_POLL_SECONDS)
         with self._state.lock:
-            if self._state is not self._generations.active:
+            if not self._generations.is_written(self._state):
                 raise GenerationEnded(f"generation {self._generations.active.number} of the state is active")
             behind = self._state.feed_end - int(cursor)
             if not 0 <= behind <= len(self._state.feed):

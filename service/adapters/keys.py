@@ -12,7 +12,11 @@
             <prefix>:erasure:<id> "<marker's offset> <requested at>", complete also " <completed at>", which expires
             <prefix>:keeper       owner of the keeper's lease, expires
     state   <prefix>:active       number of the generation that is served and written; none written yet: 1
-            <prefix>:retired      hash: by number of a generation, when it ceased to be active (milliseconds)
+            <prefix>:retired      hash: by number of a generation, when it was given up (milliseconds)
+            <prefix>:live         hash: by number of a generation, JSON of the model whose memory it is; none before the
+                                  first rollout
+            <prefix>:before       number of the generation that was active before the last switch between live models
+            <prefix>:replicas     hash: by replica, "<milliseconds> <numbers of the generations it could serve now>"
             <prefix>:skipped      hash: reasons by offset of records that could not be applied; belongs to the log
       of a generation, <g> = <prefix>:<number>
             <g>:meta              hash: the position's fields, epoch, feed (id of its newest entry), late (events)
@@ -37,6 +41,12 @@
             <s>:ids               list of request ids, oldest first: what bounds the others; expires
             <s>:r:<request>       JSON of the list as it was answered, expires
             <s>:o:<request>       hash: "<event type> <item id>" of events that named the request, expires
+            <s>:x:<request>:<what>  it has counted for that in its experiment, expires
+      of experiments, <e> = <prefix>:experiment
+            <e>s                  hash by id: JSON of the experiment
+            <e>:<id>:counts       hash: "<variant> <what> ..." and how many; expires
+            <e>:<id>:users        bitmap of users by hash, expires
+            <e>:<id>:of:<variant> about how many items were shown (HyperLogLog), expires
 
 Log and state may share a server and a prefix.
 """
@@ -90,6 +100,10 @@ class StateKeys:
     def __init__(self, prefix: str, generation: int = FIRST) -> None:
         self.active = f"{prefix}:active"
         self.retired = f"{prefix}:retired"
+        self.live = f"{prefix}:live"
+        self.before = f"{prefix}:before"
+        self.replicas = f"{prefix}:replicas"
+        self.generations = f"{prefix}:"
         self.skipped = f"{prefix}:skipped"
         self._own = own = f"{prefix}:{generation}"
         self.meta = f"{own}:meta"
@@ -150,12 +164,30 @@ class ImpressionKeys:
     def __init__(self, prefix: str) -> None:
         self._own = f"{prefix}:shown"
         self.ring = f"{self._own}:ids"
+        self.own = f"{self._own}:"
 
     def shown(self, request_id: str) -> str:
         return f"{self._own}:r:{request_id}"
 
     def outcomes(self, request_id: str) -> str:
         return f"{self._own}:o:{request_id}"
+
+
+class ExperimentKeys:
+    """Keys of experiments."""
+
+    def __init__(self, prefix: str) -> None:
+        self._own = f"{prefix}:experiment"
+        self.all = f"{self._own}s"
+
+    def counts(self, experiment: str) -> str:
+        return f"{self._own}:{experiment}:counts"
+
+    def users(self, experiment: str) -> str:
+        return f"{self._own}:{experiment}:users"
+
+    def covered(self, experiment: str, variant: str) -> str:
+        return f"{self._own}:{experiment}:of:{variant}"
 
 
 def read_position(keys: StateKeys) -> tuple[str, ...]:
@@ -222,7 +254,8 @@ def function_name(name: str) -> str:
 def _source() -> str:
     folder = Path(__file__).parent
     return "\n".join(
-        (folder / name).read_text(encoding="utf-8") for name in ("functions.lua", "profiles.lua", "impressions.lua")
+        (folder / name).read_text(encoding="utf-8")
+        for name in ("functions.lua", "live_models.lua", "profiles.lua", "impressions.lua", "experiments.lua")
     )
 
 

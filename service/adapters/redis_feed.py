@@ -55,7 +55,7 @@ class RedisItemFeed:
     async def _check(self, cursor: str) -> None:
         """Nothing new: either the cursor is the newest entry, or this is not the feed it was taken from any more."""
         active = int(await self._client.run("GET", self._keys.active) or FIRST)
-        if active != self._generation:
+        if active != self._generation and not await self._client.run("HEXISTS", self._keys.live, self._generation):
             raise GenerationEnded(f"generation {active} of the state is active, not {self._generation}")
         newest = await self.cursor()
         if _order(newest) < _order(cursor):

@@ -29,15 +29,15 @@ Key = TypeVar("Key", str, bytes, str | bytes)
 
 CHUNK = 1_000
 """Keys, or ids, asked for in one round trip, so that no single answer outlasts the timeout."""
-_UNFOLLOWED = 1
+UNFOLLOWED = 1
 """Entries of the item feed of a generation that is being made: nobody follows it yet."""
 
 
 class RedisStateStore:
     """`StateStore`. feed_length: entries of the item feed that are kept (about; whole blocks are trimmed).
 
-    generation: its number; active: that of the active one, either this one or the one before; client: to share
-    connections.
+    generation: its number; active: that of the one whose place it is to take, itself for one that is live; client: to
+    share connections.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class RedisStateStore:
     ) -> None:
         self._client = client or SyncClient(server)
         self._keys = StateKeys(server.prefix, generation)
-        self._before = StateKeys(server.prefix, generation - 1)
         self._feed_length = feed_length
         self._generation = generation
         self._active = generation if active is None else active
-        length = feed_length if self._active == generation else _UNFOLLOWED
+        self._before = StateKeys(server.prefix, self._active)
+        length = feed_length if self._active == generation else UNFOLLOWED
         self._commits = Commits(self._client, self._keys, length)
 
     @property
@@ -63,11 +63,11 @@ class RedisStateStore:
 
     def acquire(self, owner: str, ttl_ms: int) -> int:
         self._commits.forget()
-        keys = (self._keys.lease, self._keys.meta, self._keys.active)
+        keys = (self._keys.lease, self._keys.meta, self._keys.active, self._keys.live)
         return int(self._client.call("acquire", keys, (owner, ttl_ms, self._active, self._generation)))
 
     def renew(self, owner: str, ttl_ms: int) -> None:
-        keys = (self._keys.lease, self._keys.active)
+        keys = (self._keys.lease, self._keys.active, self._keys.live)
         self._client.call("renew", keys, (owner, ttl_ms, self._active, self._generation))
 
     def release(self, owner: str) -> None:
@@ -110,8 +110,8 @@ class RedisStateStore:
 
     def activate(self, epoch: int) -> bool:
         keys, before = self._keys, self._before
-        names = (keys.active, keys.retired, keys.meta, keys.offset, before.meta, before.offset, before.feed)
-        args = (epoch, self._generation, self._generation - 1, self._feed_length)
+        names = (keys.active, keys.retired, keys.meta, keys.offset, before.meta, before.offset, before.feed, keys.live)
+        args = (epoch, self._generation, self._active, self._feed_length)
         if not self._client.call("activate", names, args):
             return False
         self._active, self._commits.feed_length = self._generation, self._feed_length

@@ -11,9 +11,11 @@ from starlette.middleware.cors import CORSMiddleware
 from service.api import (
     docs,
     events,
+    experiments,
     export,
     items,
     metrics,
+    models,
     openapi,
     ops,
     personal,
@@ -46,7 +48,8 @@ def create_app(services: ApiServices) -> FastAPI:
     )
     app.state.services = services
     for resource in (
-        events, recommendations, requests, shelves, items, export, profiles, personal, users, ops, metrics, docs,
+        events, recommendations, requests, shelves, items, export, profiles, personal, users, models, experiments,
+        ops, metrics, docs,
     ):  # fmt: skip
         app.include_router(resource.router)
     app.mount(docs.ASSETS, docs.assets())
@@ -67,7 +70,7 @@ def create_app(services: ApiServices) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: ApiServices = app.state.services
-    async with services.replica.following(), services.attribution.flushing():
+    async with services.lines.following(), services.trials.following(), services.attribution.flushing():
         try:
             yield
         finally:

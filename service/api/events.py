@@ -51,7 +51,11 @@ async def post_events(request: Request, query: Annotated[WaitQuery, Query()]) ->
     found, errors = validate(entries, EventIn)
     events, given, led_by = _to_events(found, errors, services)
     services.counts.rejected["event", "invalid"] += len(entries) - len(found)
+    evaluation = services.evaluation
+    looked = [] if evaluation is None else await evaluation.look(events)
     appended = await append(services, "event", accept(events, given), len(entries), errors)
+    if evaluation is not None:
+        evaluation.count(events, [not one.duplicate for one in appended], looked)
     for event, request_id, one in zip(events, led_by, appended, strict=True):
         if request_id is not None and not one.duplicate:
             services.attribution.credit(Outcome(request_id, event.type, event.item_id))

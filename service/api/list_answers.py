@@ -14,8 +14,7 @@ from service.core.impressions import Impression
 from service.core.times import format_time
 from service.request_path import Recommendation
 from service.request_path import Request as Asked
-
-VARIANT = "default"
+from service.trials import Seat
 
 
 def timed(services: ApiServices, found: Sequence[Recommendation], body: bytes) -> Response:
@@ -28,12 +27,12 @@ def timed(services: ApiServices, found: Sequence[Recommendation], body: bytes) -
     return Response(body, headers={"server-timing": timing}, media_type="application/json")
 
 
-def answer_of(found: Recommendation, services: ApiServices, request_id: str, first: int) -> dict[str, Any]:
+def answer_of(found: Recommendation, seat: Seat, request_id: str, first: int) -> dict[str, Any]:
     """first: rank of the first item."""
     return {
         "request_id": request_id,
         "items": items_of(found, first),
-        "model": {"version": services.version, "variant": VARIANT},
+        "model": {"version": seat.line.bundle.version, "variant": seat.variant},
         "strategy": found.strategy,
         "personalised": found.personalised,
         "degraded": found.degraded,
@@ -65,9 +64,7 @@ def items_of(found: Recommendation, first: int) -> list[dict[str, Any]]:
     return items
 
 
-def batch_of(
-    user_ids: Sequence[str], found: Sequence[Recommendation], services: ApiServices, request_id: str
-) -> dict[str, Any]:
+def batch_of(user_ids: Sequence[str], found: Sequence[Recommendation], seat: Seat, request_id: str) -> dict[str, Any]:
     """Lists in the order of the users; what is the same for all stands once."""
     results = [
         {
@@ -81,22 +78,23 @@ def batch_of(
         }
         for user_id, one in zip(user_ids, found, strict=True)
     ]
-    answer = answer_of(found[0], services, request_id, 1)
+    answer = answer_of(found[0], seat, request_id, 1)
     shared = {name: answer["state"][name] for name in ("offset", "items_as_of", "stale")}
     return {"request_id": request_id, "results": results, "model": answer["model"], "state": shared}
 
 
-def impression_of(found: Recommendation, services: ApiServices, request_id: str, first: int) -> Impression:
+def impression_of(found: Recommendation, seat: Seat, request_id: str, first: int) -> Impression:
     """What is kept of an answer."""
     return Impression(
         request_id,
         int(time.time()),
         tuple(found.item_ids),
         found.strategy,
-        services.version,
+        seat.line.bundle.version,
         first,
         tuple(found.pinned),
         tuple(found.explored),
+        *(() if seat.experiment is None else (seat.experiment.id, seat.variant, seat.bucket)),
     )
 
 

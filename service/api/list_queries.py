@@ -103,6 +103,11 @@ class RecommendationQuery(FilterQuery, PlainQuery):
     placement: str | None = Field(
         None, max_length=200, description="A named configuration; what stands beside it wins."
     )
+    variant: str | None = Field(
+        None,
+        max_length=64,
+        description="Of the experiment that runs, in place of the user's own; such a list does not count.",
+    )
     include_ids: IdList = Field([], description="The list is chosen from these: comma-separated or repeated.")
     exclude_ids: IdList = Field([], description="Never in the list: comma-separated or repeated.")
     diversity: float = Field(0.0, ge=0, le=1, description="As in the body of the POST.")

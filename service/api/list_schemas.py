@@ -246,6 +246,9 @@ class RecommendIn(_OneUser, ListOptions):
     )
 
     placement: Text | None = Field(None, description="A named configuration; what stands here beside it wins.")
+    variant: Text | None = Field(
+        None, description="Of the experiment that runs, in place of the user's own; such a list does not count."
+    )
     cursor: Cursor | None = Field(
         None, description="Of the answer before: the next items, none of which the session was shown."
     )

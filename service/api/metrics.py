@@ -21,6 +21,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from service.api.services import ApiServices, services_of
 from service.core.types import Backlog, Totals
 from service.errors import StoreUnavailable
+from service.live_evaluation import LiveEvaluation
 from service.profile_ports import MET, MET_AGE, MET_DESCRIBED, OUTCOMES, Waiting
 
 router = APIRouter(tags=["operations"])
@@ -94,6 +95,8 @@ class Scrape:
         yield from self._counted()
         yield from self.services.timings.collect()
         yield from self._replica()
+        if self.services.evaluation is not None:
+            yield from _evaluated(self.services.evaluation, self.services.model.spec.mean_log_gap)
         up = GaugeMetricFamily("peregrine_store_up", "1 if the store answers.", labels=["store"])
         up.add_metric(["log"], self.backlog is not None)
         up.add_metric(["state"], self.totals is not None)
@@ -130,6 +133,20 @@ class Scrape:
         yield _gauge("memory_pressure", "1 if nothing is taken because a store is nearly full.", bool(backlog.pressure))
 
 
+def _evaluated(found: LiveEvaluation, trained_gap: float) -> Iterator[Metric]:
+    """Divide by `live_evaluated`, or by `live_gaps`, over any span of time."""
+    labels = ["contender"]
+    looked = "Events looked for in the list of their user before they were taken, by what made the list."
+    yield _counter("live_evaluated", looked, labels, _alone(found.evaluated))
+    yield _counter("live_recall", "Of these, those among the first 20.", labels, _alone(found.recall))
+    yield _counter("live_ndcg", "Sum of their NDCG@10.", labels, _alone(found.ndcg))
+    yield CounterMetricFamily("peregrine_live_events", "Events that came in, evaluated or not.", found.events)
+    yield CounterMetricFamily("peregrine_live_new_items", "Of these, with an item not known before.", found.new_items)
+    yield CounterMetricFamily("peregrine_live_gaps", "Evaluated events with an event of the user before.", found.gaps)
+    yield CounterMetricFamily("peregrine_live_log_gap", "Sum of log(1 + seconds) since those before.", found.log_gaps)
+    yield _gauge("trained_log_gap", "Its mean in the training data of the model.", trained_gap)
+
+
 def _state(totals: Totals) -> Iterator[Metric]:
     yield _gauge("applied_offset", "Offset up to which the state is.", totals.offset)
     yield _gauge("writer_epoch", "Epoch of the state's writer; it grows with every change of the leader.", totals.epoch)
@@ -162,12 +179,12 @@ def _gauge(name: str, says: str, value: float) -> Metric:
     return GaugeMetricFamily(f"peregrine_{name}", says, value)
 
 
-def _alone(counted: Mapping[Any, int]) -> Iterator[tuple[Sequence[str], int]]:
+def _alone(counted: Mapping[Any, float]) -> Iterator[tuple[Sequence[str], float]]:
     """Counts by one label each."""
     return (((value,), count) for value, count in counted.items())
 
 
-def _counter(name: str, says: str, labels: list[str], counted: Iterable[tuple[Sequence[str], int]]) -> Metric:
+def _counter(name: str, says: str, labels: list[str], counted: Iterable[tuple[Sequence[str], float]]) -> Metric:
     family = CounterMetricFamily(f"peregrine_{name}", says, labels=labels)
     for values, count in counted:
         family.add_metric(values, count)

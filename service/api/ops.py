@@ -46,7 +46,7 @@ async def readyz(request: Request) -> Ready:
         lag=max(0, backlog.end - position.offset),
         refusing=None if refusal is None else str(refusal),
         tick=None if position.tick == NEVER else position.tick,
-        model=services.version,
+        model=services.lines.default.bundle.version,
     )
 
 
@@ -59,11 +59,11 @@ async def _backlog(services: ApiServices) -> tuple[Backlog, list[str]]:
 
 @router.get("/version", summary="What is running")
 async def get_version(request: Request) -> Version:
-    services = services_of(request)
+    bundle = services_of(request).lines.default.bundle
     return Version(
         name=NAME,
         version=RELEASE,
-        model=services.version,
-        preset=services.model.spec.preset,
-        bundle=services.bundle,
+        model=bundle.version,
+        preset=bundle.model.spec.preset,
+        bundle=bundle.hash,
     )

@@ -17,13 +17,18 @@ from starlette.responses import Response
 from service.api.patterns import PATTERNS
 from service.errors import (
     BackPressure,
+    BundleError,
     EndpointRefused,
     EndpointUnavailable,
     GraphFailed,
     MomentPassed,
+    NoRoom,
     PeregrineError,
+    RolloutRefused,
     StoreFull,
     StoreUnavailable,
+    UnknownModel,
+    WriterConflict,
 )
 
 log = structlog.get_logger("peregrine.api")
@@ -146,6 +151,9 @@ def _field_error(error: Any, skip: int, index: int | None) -> FieldError:
     return FieldError(index=index, field=where or None, value=value, message=message)
 
 
+_STATUS = {404: (UnknownModel,), 409: (MomentPassed, RolloutRefused, NoRoom, WriterConflict, BundleError)}
+
+
 def problem_of(exc: Exception) -> Problem:
     """The one mapping of errors; what is neither the caller's mistake nor a store's is a 500."""
     if isinstance(exc, Problem):
@@ -155,8 +163,9 @@ def problem_of(exc: Exception) -> Problem:
         return Problem(422, "; ".join(f"{error.field}: {error.message}" for error in errors), errors)
     if isinstance(exc, HTTPException):
         return Problem(exc.status_code, _ROUTING.get(exc.status_code, exc.detail), headers=exc.headers)
-    if isinstance(exc, MomentPassed):
-        return Problem(409, str(exc))
+    for status, kinds in _STATUS.items():
+        if isinstance(exc, kinds):
+            return Problem(status, str(exc))
     if isinstance(exc, BackPressure | StoreUnavailable | EndpointUnavailable | EndpointRefused | GraphFailed):
         return _later(exc)
     log.error("unexpected_error", exc_info=exc)

@@ -27,6 +27,7 @@ from service.core.cursors import CursorRefused, nothing_served
 from service.core.rules import Rules
 from service.request_path import Request as Asked
 from service.request_path import recommend
+from service.trials import Seat, UnknownVariant
 
 router = APIRouter(tags=["recommendations"], route_class=BareRoute)
 
@@ -48,12 +49,12 @@ async def get_recommendations(request: Request, user_id: UserId) -> Response:
     if request.query_params.keys() <= PlainQuery.model_fields.keys():
         plain = read_query(request, PlainQuery)
         asked = Asked(user_id, plain.k, plain.at, plain.exclude_seen, plain.min_offset, plain.explain)
-        return await _answer(request, asked, services)
+        return await _answer(request, asked, seat_of(services, user_id, None), services)
     query = read_query(request, RecommendationQuery)
     options = with_placement(options_of(query), query.placement, services.placements)
     served = served_of(query.cursor, user_id, services)
     asked = asked_of(user_id, options, query.at, query.min_offset, served, (), query.explain)
-    return await _answer(request, asked, services)
+    return await _answer(request, asked, seat_of(services, user_id, query.variant), services)
 
 
 @router.post(
@@ -71,7 +72,7 @@ async def post_recommendations(request: Request) -> Response:
     served = served_of(body.cursor, body.user_id or "", services)
     events = what_ifs(body.events, body.at, services)
     asked = asked_of(body.user_id, options, body.at, body.min_offset, served, events, body.explain)
-    return await _answer(request, asked, services)
+    return await _answer(request, asked, seat_of(services, body.user_id, body.variant), services)
 
 
 @router.post(
@@ -91,10 +92,11 @@ async def post_rank(request: Request) -> Response:
         body.user_id, len(body.item_ids), body.at, False, body.min_offset, body.explain,
         disliked=True, rules=rules, events=events,
     )  # fmt: skip
-    found = await recommend(asked, services.serving)
+    seat = seat_of(services, body.user_id, None)
+    found = await recommend(asked, seat.line.serving)
     ranked = set(found.item_ids)
     left_out = [item_id for item_id in dict.fromkeys(body.item_ids) if item_id not in ranked]
-    answer = answer_of(found, services, request.state.request_id, 1) | {"left_out": left_out}
+    answer = answer_of(found, seat, request.state.request_id, 1) | {"left_out": left_out}
     return timed(services, [found], to_json(answer))
 
 
@@ -111,25 +113,37 @@ async def post_batch(request: Request) -> Response:
     body = await read_model(request, services.settings.max_body, BatchIn)
     options = with_placement(body, body.placement, services.placements)
     asked = asked_of(None, options, body.at, body.min_offset, nothing_served(), ())
-    found = await recommend_many(body.user_ids, asked, services.serving)
-    batch = batch_of(body.user_ids, found, services, request.state.request_id)
+    seat = seat_of(services, None, None)
+    found = await recommend_many(body.user_ids, asked, seat.line.serving)
+    batch = batch_of(body.user_ids, found, seat, request.state.request_id)
     if options.exploration and asked.rules is not None:
         batch["seed"] = asked.rules.seed
     return timed(services, found, to_json(batch))
 
 
-async def _answer(request: Request, asked: Asked, services: ApiServices) -> Response:
+async def _answer(request: Request, asked: Asked, seat: Seat, services: ApiServices) -> Response:
     try:
-        found = await recommend(asked, services.serving)
+        found = await recommend(asked, seat.line.serving)
     except CursorRefused as exc:
         raise Problem(422, f"cursor: {exc}", [FieldError(field="cursor", message=str(exc))]) from exc
     started = time.perf_counter()
-    answer = answer_of(found, services, request.state.request_id, len(asked.served) + 1)
+    answer = answer_of(found, seat, request.state.request_id, len(asked.served) + 1)
     if asked.rules is not None:
         answer["cursor"] = next_cursor(found, asked, services)
         if asked.rules.exploration:
             answer["seed"] = asked.rules.seed
     body = to_json(answer)
     found.stages["serialise"] = time.perf_counter() - started
-    services.attribution.note(impression_of(found, services, request.state.request_id, len(asked.served) + 1))
+    services.attribution.note(impression_of(found, seat, request.state.request_id, len(asked.served) + 1))
+    if seat.experiment is not None:
+        seconds, fallback = sum(found.stages.values()), found.strategy == "fallback"
+        services.trials.note(seat, seat.exposure(fallback, seconds, tuple(found.item_ids)))
     return timed(services, [found], body)
+
+
+def seat_of(services: ApiServices, user_id: str | None, variant: str | None) -> Seat:
+    """What the list is made with: the user's variant of the experiment that runs, or the one that is asked for."""
+    try:
+        return services.trials.seat(user_id, variant)
+    except UnknownVariant as exc:
+        raise Problem(422, f"variant: {exc}", [FieldError(field="variant", value=variant, message=str(exc))]) from exc

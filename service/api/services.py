@@ -19,30 +19,33 @@ from service.api.gate import Gate
 from service.api.placements import Placements
 from service.api.timings import Timings
 from service.attribution import Attribution
-from service.ports import EventLog, EventSource, StateReader, TextEmbedder
+from service.lines import Lines
+from service.live_evaluation import LiveEvaluation
+from service.ports import EventLog, EventSource, LiveModels, ModelRegistry, StateReader, TextEmbedder
 from service.profile_ports import ProfileBook, TokenBudget
 from service.replica import Replica
 from service.request_path import Serving
 from service.settings import Settings
+from service.trials import Trials
 
 
 @dataclass
 class ApiServices:
-    """version, bundle: of the weights, both `none` without a bundle; close: gives connections back."""
+    """lines: the live models as this replica serves them; close: gives connections back."""
 
     settings: Settings
     log: EventLog
-    replica: Replica
+    lines: Lines
     profiles: ProfileBook
     budget: TokenBudget
-    model: TemporalModel
-    version: str
-    bundle: str
-    has_bundle: bool
     embedder: TextEmbedder | None
     history: Callable[[], AbstractContextManager[EventSource]]
     """The log with its archive behind it, for one reader who goes through all of it."""
     close: Callable[[], Awaitable[None]]
+    models: LiveModels
+    registry: ModelRegistry | None
+    trials: Trials
+    evaluation: LiveEvaluation | None = None
     attribution: Attribution = field(default_factory=lambda: Attribution(None))
     placements: Placements = field(default_factory=dict)
     """Named configurations of lists."""
@@ -71,13 +74,22 @@ class ApiServices:
         return hashlib.sha256(b"cursors of " + secret.encode()).digest()
 
     @property
+    def replica(self) -> Replica:
+        """The items of the default line."""
+        return self.lines.default.replica
+
+    @property
+    def model(self) -> TemporalModel:
+        return self.lines.default.bundle.model
+
+    @property
     def reader(self) -> StateReader:
         """Of what belongs to the replica's index. Raises StoreUnavailable if there is nothing to read."""
         return self.replica.reader
 
-    @cached_property
+    @property
     def serving(self) -> Serving:
-        return Serving(self.replica, self.model, self.has_bundle)
+        return self.lines.default.serving
 
 
 def services_of(request: Request) -> ApiServices:

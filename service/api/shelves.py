@@ -89,16 +89,17 @@ async def get_similar_users(
 ) -> Response:
     """Users whose embeddings are nearest now, among those whose lists this process made lately."""
     services = services_of(request)
-    view, serving = services.replica.view, services.serving
-    known = await read_users([user_id], services.reader, services.model)
+    serving = services.serving
+    view, model, reader = serving.replica.view, serving.model, serving.replica.reader
+    known = await read_users([user_id], reader, model)
     if known is None:
         raise StoreUnavailable("the user cannot be read")
     if known.is_off:
         raise Problem(409, f"user {user_id!r} is switched off")
     if not known.users.rows["events"][0]:
         raise Problem(404, f"user {user_id!r} has no event")
-    at, crowd = moment(None, known, services.replica.now()), serving.crowd
-    found = await similar_users(user_id, known, at, query.k, crowd, view.index, services.reader, services.model)
+    at, crowd = moment(None, known, serving.replica.now()), serving.crowd
+    found = await similar_users(user_id, known, at, query.k, crowd, view.index, reader, model)
     users = [{"user_id": other, "rank": rank, "score": score} for rank, (other, score) in enumerate(found, 1)]
     return Response(to_json({"user_id": user_id, "users": users, "among": len(crowd)}), media_type="application/json")
 

@@ -156,6 +156,10 @@ class AsyncClient:
     async def version(self) -> Json:
         return await self._do(calls.get("/version"))
 
+    async def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
+        """Any route by its path, as /docs shows them: `call("GET", "/v1/models")`. {} for an answer without content."""
+        return await self._do(calls.any_of(method, path, body))
+
     async def _do(self, call: Call[T]) -> T:
         patience = Patience(self._patience)
         while True:

@@ -51,6 +51,11 @@ def _document(response: httpx.Response) -> Json:
     return _json(response)
 
 
+def _document_or_nothing(response: httpx.Response) -> Json:
+    refuse(response)
+    return _json(response) if response.content else {}
+
+
 def _status(response: httpx.Response) -> Status:
     if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
         refuse(response)
@@ -204,6 +209,11 @@ def export_user(user_id: str) -> str:
 
 def get(path: str) -> Call[Json]:
     return Call("GET", path, _document)
+
+
+def any_of(method: str, path: str, body: Mapping[str, Any] | None) -> Call[Json]:
+    packed = {} if body is None else _body(json.dumps(body, ensure_ascii=False).encode(), "application/json")
+    return Call(method, path, _document_or_nothing, **packed)
 
 
 def ready() -> Call[Status]:

@@ -149,6 +149,10 @@ class Client:
     def version(self) -> Json:
         return self._do(calls.get("/version"))
 
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
+        """Any route by its path, as /docs shows them: `call("GET", "/v1/models")`. {} for an answer without content."""
+        return self._do(calls.any_of(method, path, body))
+
     def _do(self, call: Call[T]) -> T:
         patience = Patience(self._patience)
         while True:

@@ -20,7 +20,8 @@ from service.commands import bundles, datasets, terminal
 from service.commands.posting import Account
 from service.commands.slow_endpoint import SlowEndpoint
 from service.errors import PeregrineError
-from service.processes.all_in_one import Child, Stack, environment
+from service.processes.all_in_one import Stack
+from service.processes.supervised import Child, environment
 from service.settings import Settings, load_settings
 
 ITEMS, EVENTS = 2_000, 3

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
 import model
+from service.adapters.bundle import MANIFEST
 from service.errors import ConfigurationError
+
+_ITEMS = "items.safetensors"
 
 
 def shipped() -> Path:
@@ -32,3 +41,16 @@ def _peregrine(*arguments: str) -> None:
     done = subprocess.run(command, stdout=sys.stderr.fileno(), check=False)  # noqa: S603 - our own command
     if done.returncode:
         raise ConfigurationError(f"`peregrine {' '.join(arguments)}` failed (see above)")
+
+
+def remade(bundle: Path, folder: Path, version: str) -> Path:
+    """A bundle of the same graphs with other learned vectors, which make another memory: without training."""
+    shutil.copytree(bundle, folder)
+    tensors = load_file(folder / _ITEMS)
+    rng = np.random.default_rng(len(version))
+    moved = {name: t + rng.normal(0.0, 0.3, t.shape).astype(np.float32) for name, t in tensors.items()}
+    save_file(moved, folder / _ITEMS)
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    files = {name: sha256((folder / name).read_bytes()).hexdigest() for name in manifest["files"]}
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"version": version, "files": files}))
+    return folder

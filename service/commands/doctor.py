@@ -87,7 +87,7 @@ def _failing(name: str, look: Callable[[], Check]) -> Check:
 
 def _bundle(settings: Settings) -> Check:
     from service.adapters.bundle import NO_BUNDLE
-    from service.wiring import read_bundle
+    from service.wiring_models import read_bundle
 
     bundle = read_bundle(settings)
     if bundle.hash == NO_BUNDLE:

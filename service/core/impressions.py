@@ -10,7 +10,8 @@ from pydantic_core import from_json, to_json
 
 @dataclass(frozen=True, slots=True)
 class Impression:
-    """One list as it was answered. at: unix seconds; first: rank of its first item; explored, pinned: ids."""
+    """One list as it was answered. at: unix seconds; first: rank of its first item; explored, pinned: ids; experiment,
+    variant, bucket: of the experiment it counts in, "" if none."""
 
     request_id: str
     at: int
@@ -20,6 +21,9 @@ class Impression:
     first: int = 1
     pinned: tuple[str, ...] = ()
     explored: tuple[str, ...] = ()
+    experiment: str = ""
+    variant: str = ""
+    bucket: int = 0
 
 
 @dataclass(frozen=True, slots=True)

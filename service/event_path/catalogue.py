@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model.process.batch import stable_hash
 from service.errors import StateMismatch
-from service.ports import StateStore
+from service.ports import StateRecords
 
 CHUNK = 5_000
 """Ids read at once when all are read."""
@@ -40,7 +40,12 @@ class Catalogue:
         self._hash[start:stop] = stable_hash(item_ids)
         self.index.update({item_id.encode(): start + at for at, item_id in enumerate(item_ids)})
 
-    def follow(self, store: StateStore, count: int) -> None:
+    def copy(self) -> Catalogue:
+        made = Catalogue()
+        made.index, made._hash = dict(self.index), self._hash.copy()
+        return made
+
+    def follow(self, store: StateRecords, count: int) -> None:
         """Becomes the first `count` items of `store`; reads only those that it does not hold yet.
 
         Raises StateMismatch if the store does not list so many.

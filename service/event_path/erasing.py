@@ -95,8 +95,9 @@ class Erasing:
             return None
         if not self._generations.alone():
             return None  # another one may hold what is to go, and will be deleted, or take this one's place
-        position = self._generations.current().position()
-        applied = position.offset if position.log_id == self._source.log_id() else 0
+        positions = [store.position() for store in self._generations.written()]
+        log_id = self._source.log_id()
+        applied = min(position.offset if position.log_id == log_id else 0 for position in positions)
         ready = [erasure for erasure in pending if erasure.offset <= applied]
         if not ready:
             return None

@@ -12,6 +12,7 @@ from contextlib import closing
 from threading import Event as Flag
 
 from model.process.temporal_model import TemporalModel
+from service.core.item_texts import ItemTexts
 from service.core.learned_items import LearnedItems
 from service.core.types import Position
 from service.errors import NoRoom, StoreFull, StoreUnavailable
@@ -38,12 +39,13 @@ class Rebuild:
         learned: LearnedItems,
         bundle: str,
         items: Catalogue | None = None,
+        texts: ItemTexts | None = None,
     ) -> None:
         self._lease = lease
         self._source = source
         self._bundle = bundle
         self._erased = 0
-        self._writer = Writer(lease.store, model, learned, lease.epoch, overlap=True, items=items)
+        self._writer = Writer(lease.store, model, learned, lease.epoch, overlap=True, items=items, texts=texts)
 
     @property
     def offset(self) -> int:

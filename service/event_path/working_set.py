@@ -15,7 +15,7 @@ from service.core.types import Commit
 from service.errors import StateMismatch
 from service.event_path.cache import RecordCache
 from service.event_path.catalogue import Catalogue
-from service.ports import StateStore
+from service.ports import StateRecords
 
 CACHE_BYTES = 32_000_000
 """Of each of the four dictionaries of the cache."""
@@ -26,7 +26,7 @@ class WorkingSet:
 
     def __init__(
         self,
-        store: StateStore,
+        store: StateRecords,
         model: TemporalModel,
         learned: LearnedItems,
         items: Catalogue,

@@ -7,7 +7,7 @@ is computed while the commit before it is on its way: from records that the cach
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
@@ -19,14 +19,15 @@ from model.process.records import NEVER, Float, Int, Records, counters_of, layou
 from model.process.temporal_model import TemporalModel
 from service.core.attributes import searchable
 from service.core.blobs import pack_items, pack_text, pack_users
+from service.core.item_texts import ItemTexts
 from service.core.learned_items import LearnedItems
 from service.core.log_records import EVENT, ITEM, NOTHING, Columns, LogRecords
-from service.core.types import Commit, FeedEntry, ItemChange, Position
+from service.core.types import Commit, FeedEntry, Position
 from service.errors import Fenced
 from service.event_path.catalogue import Catalogue
 from service.event_path.markers import mark
 from service.event_path.working_set import WorkingSet
-from service.ports import StateStore
+from service.ports import StateRecords
 
 _NONE: Int = np.empty(0, dtype=np.int64)
 
@@ -38,22 +39,24 @@ class NotFinite(ValueError):
 class Writer:
     """Applies log records to a state store. clock of the ticks: the log's time, or what `close_ticks` is told.
 
-    items: what is known of the store's items already.
+    items: what is known of the store's items already; texts: of items, None for those that the log holds.
     """
 
     def __init__(
         self,
-        store: StateStore,
+        store: StateRecords,
         model: TemporalModel,
         learned: LearnedItems,
         epoch: int,
         overlap: bool = False,
         items: Catalogue | None = None,
+        texts: ItemTexts | None = None,
     ) -> None:
         self._store = store
         self._model = model
         self._spec = model.spec
         self._learned = learned
+        self._texts = texts or ItemTexts(model.spec)
         self._epoch = epoch
         self.position = Position()
         self._items = Catalogue() if items is None else items
@@ -171,7 +174,8 @@ class Writer:
         latest = {change.item_id: (at, change) for at, change in zip(offsets, changes, strict=True)}
         item_ids = list(latest)
         index, rows, new = self._records.load_items([item_id.encode() for item_id in item_ids])
-        rows["x"] = self._learned.static_half(item_ids, self._texts([c for _, c in latest.values()]), self._model)
+        read = self._texts.read([change for _, change in latest.values()])
+        rows["x"] = self._learned.static_half(item_ids, self._texts.vectors(read), self._model)
         rows["available_from"] = [
             -NEVER if change.available_from is None else change.available_from for _, change in latest.values()
         ]
@@ -179,10 +183,7 @@ class Writer:
         _check_finite("x", rows["x"])
         position = replace(self.position, offset=offset)
         documents = {item_id: change.document for item_id, (_, change) in latest.items()}
-        texts = {
-            int(at): pack_text(change.embedder, change.vector)
-            for at, (_, change) in zip(index, latest.values(), strict=True)
-        }
+        texts = {int(at): pack_text(*text) for at, text in zip(index, read, strict=True)}
         self._commit(position, {}, index, rows, new, documents, texts, shown=index)
 
     def _commit(
@@ -261,14 +262,6 @@ class Writer:
         held = np.concatenate([rows, self._records.read_items(elsewhere.tolist())])
         ended = ((held["key"] < tick) & (held["key"] != NEVER)) | np.isin(every, shown)
         return every[ended], visible_items(held[ended], tick, self._model)
-
-    def _texts(self, changes: Sequence[ItemChange]) -> Float:
-        """(B, d_t); zero where there is no text, or one that another embedder made."""
-        text = np.zeros((len(changes), self._spec.text_dim), dtype=np.float32)
-        for place, change in enumerate(changes):
-            if change.vector and change.embedder == self._spec.embedder:
-                text[place] = np.frombuffer(change.vector, dtype=np.float32)
-        return text
 
 
 def _at(column: list[bytes], places: Int) -> list[bytes]:

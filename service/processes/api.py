@@ -32,7 +32,11 @@ def main(settings: Settings) -> None:
     with listen(settings.host, settings.port) as listener:
         services = build_api(settings)
         host, port = listener.getsockname()[:2]
-        log.info("api_listens", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", model=services.version)
+        log.info(
+            "api_listens",
+            url=f"http://{f'[{host}]' if ':' in host else host}:{port}",
+            model=services.lines.default.bundle.version,
+        )
         if not services.gate.guards:
             log.warning("callers_need_no_key", reachable_from="this machine only", to_change=f"set {PREFIX}KEYS_FILE")
         make_server(services).run(sockets=[listener])

@@ -16,16 +16,20 @@ from service.logs import configure
 from service.settings import load_settings
 
 PROCESSES = ("worker", "keeper", "api", "profiler")
+MEMBER = "member"
+"""A worker for one live model, which a worker starts."""
 UI = "ui"
 
 
 def run(name: str) -> None:
-    """Runs one of PROCESSES, or the UI, until it is stopped."""
+    """Runs one of PROCESSES, MEMBER or the UI until it is stopped."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: small products are slower on more, much if others run
     settings = load_settings()
     configure(settings.log_level, settings.log_format)
     if name == "worker":
         from service.processes.worker import main
+    elif name == MEMBER:
+        from service.processes.worker import member as main
     elif name == "keeper":
         from service.processes.keeper import main
     elif name == "profiler":

@@ -1,7 +1,8 @@
 """The worker: the one writer of the state. Reads the log, applies, commits, for as long as it holds the lease.
 
 While another one leads it stands by, its weights loaded and the catalogue followed; one that is fenced stands by again.
-Started with another bundle than the state was made by, it makes the state again beside the one that is served.
+It writes the generation that the record of live models names for its bundle, and fills it first if it is new. Without
+such a record, started with another bundle than the state was made by, it makes the state again beside the served one.
 """
 
 from __future__ import annotations
@@ -17,22 +18,27 @@ from threading import Event as Flag
 
 import structlog
 
+from service.core.live_models import LiveModel
 from service.core.types import Position
 from service.errors import Fenced, LeaseHeld, NoRoom, StoreUnavailable
 from service.event_path import (
     Catalogue,
+    Filling,
     Lease,
     Patience,
     Rebuild,
     Reporter,
+    Rollout,
     Writer,
     apply_records,
     check_log,
     check_state,
 )
 from service.ports import StateStore
+from service.processes.crew import Crew
 from service.settings import Settings
 from service.wiring import WorkerServices, build_worker
+from service.wiring_models import read_bundle
 
 log = structlog.get_logger("peregrine.worker")
 
@@ -78,6 +84,13 @@ class Worker:
 
     def _lead(self) -> None:
         """Takes the lease and works under it. Raises LeaseHeld while another worker has it, Fenced when it is lost."""
+        live = self.services.models.live()
+        if (mine := live.of(self.services.bundle.hash)) is not None:
+            self._lead_live(mine)
+            return
+        if live.serving is not None and self.services.registry_holds(live.serving):
+            self._stand_by("no memory made by this bundle is live", 5 * _LOOK_SECONDS)
+            return
         store = self.services.generations.current()
         position = store.position()
         if position.offset == 0 or position.bundle in {"", self.services.bundle.hash}:
@@ -92,6 +105,19 @@ class Worker:
             with self._lease(self.services.generations.next()) as lease:
                 if self._make_again(lease, position):
                     self._drain(lease)
+
+    def _lead_live(self, mine: LiveModel) -> None:
+        bundle = self.services.bundle
+        store = self.services.generations.of(bundle.hash)
+        items = self._catalogue_of(store)
+        if mine.stage != "filling":
+            items.follow(store, store.position().item_count)
+        with self._lease(store) as lease:
+            if mine.stage == "filling":
+                filling = Filling(lease, self.services.source, self.services.models, bundle, mine, items)
+                filling.run(self.settings.batch_size, self.stop)
+            else:
+                self._drain(lease)
 
     def _lease(self, store: StateStore) -> Lease:
         return Lease(store, self.owner, self.settings.lease_seconds)
@@ -114,7 +140,7 @@ class Worker:
         bundle = self.services.bundle
         log.info("state_is_made_again", bundle=bundle.version, before=before.bundle[:12], before_offset=before.offset)
         items = self._catalogue_of(lease.store)
-        rebuild = Rebuild(lease, self.services.source, bundle.model, bundle.learned, bundle.hash, items)
+        rebuild = Rebuild(lease, self.services.source, bundle.model, bundle.learned, bundle.hash, items, bundle.texts)
         self._agreed = rebuild.run(self.settings.batch_size, self.stop, self._tell, self.settings.clock == "wall")
         return self._agreed
 
@@ -127,10 +153,11 @@ class Worker:
         """Turn after turn until told to stop, or fenced. Sits out stores that are away for a while."""
         bundle = self.services.bundle
         store, items = lease.store, self._items
-        writer = Writer(store, bundle.model, bundle.learned, lease.epoch, overlap=True, items=items)
+        writer = Writer(store, bundle.model, bundle.learned, lease.epoch, True, items, bundle.texts)
         reporter = Reporter(self.services.source, store, self.settings.max_lag)
+        rollout = Rollout(self.services.models, bundle.hash, self.services.check)
         patience, resumed = Patience(self.stop), False
-        with closing(writer):
+        with closing(writer), closing(rollout):
             while not self.stop.is_set():
                 lease.check()
                 try:
@@ -140,7 +167,8 @@ class Worker:
                         self._say_resumed(writer.position, store.generation)
                         resumed = True
                     self._turn(writer)
-                    reporter.report(writer.position.offset)
+                    if rollout.turn():
+                        reporter.report(writer.position.offset)
                     patience.reset()
                 except StoreUnavailable as exc:
                     resumed = False
@@ -161,10 +189,24 @@ class Worker:
 
 
 def main(settings: Settings) -> None:
-    """Runs a worker until SIGTERM or SIGINT: finishes the step at hand, commits, gives the lease back."""
-    worker = Worker(build_worker(settings), settings)
+    """Runs a worker until SIGTERM or SIGINT: finishes the step at hand, commits, gives the lease back.
+
+    Each of the other live models gets a process of its own.
+    """
+    services = build_worker(settings)
+    with Crew(services, settings):
+        _work(services, settings)
+
+
+def member(settings: Settings) -> None:
+    """One of those processes: a worker for the bundle of the settings, whichever is active."""
+    _work(build_worker(settings, read_bundle(settings)), settings)
+
+
+def _work(services: WorkerServices, settings: Settings) -> None:
+    worker = Worker(services, settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop.set())
-    log.info("worker_starts", owner=worker.owner, bundle=worker.services.bundle.version)
+    log.info("worker_starts", owner=worker.owner, bundle=services.bundle.version)
     worker.run()
     log.info("worker_stopped")

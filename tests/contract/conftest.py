@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,12 +23,14 @@ from service.adapters.in_memory import (
 )
 from service.adapters.in_memory_archive import InMemoryLogKeeper
 from service.adapters.in_memory_erasures import InMemoryErasures
+from service.adapters.in_memory_live import InMemoryLiveModels
 from service.adapters.in_memory_reading import InMemoryActiveState, InMemoryItemFeed, InMemoryStateReader
 from service.adapters.redis_clients import Server
 from service.adapters.redis_erasures import RedisErasures
 from service.adapters.redis_feed import RedisItemFeed
 from service.adapters.redis_generations import RedisActiveState, RedisGenerations
 from service.adapters.redis_keeper import RedisLogKeeper
+from service.adapters.redis_live import RedisLiveModels
 from service.adapters.redis_log import RedisEventLog, RedisEventSource
 from service.adapters.redis_state import RedisStateReader
 from service.core.types import Append
@@ -39,6 +42,7 @@ from service.ports import (
     EventSource,
     Generations,
     ItemFeed,
+    LiveModels,
     LogKeeper,
     StateReader,
     StateStore,
@@ -74,12 +78,14 @@ class Log:
 
 @dataclass
 class State:
-    """All sides of one state. store, reader, feed: of its first generation; sleep: lets seconds pass; dump: everything
-    that is stored, leases and epochs included.
+    """All sides of one state. active_of: of a live model, by its bundle; store, reader, feed: of its first generation;
+    sleep: lets seconds pass; dump: everything that is stored, leases and epochs included.
     """
 
     generations: Generations
+    models: LiveModels
     active: ActiveState
+    active_of: Callable[[str], ActiveState]
     store: StateStore
     reader: StateReader
     feed: ItemFeed
@@ -174,15 +180,22 @@ def _in_memory_state(feed_length: int = 10_000, spec: ModelSpec = TOY_SPEC) -> S
 
     def dump() -> dict[str, Any]:
         found = {}
-        for state in (first, generations.active, generations.upcoming):
+        live = [state for state, _ in generations.live.values()]
+        found_live = {number: model for number, (_, model) in generations.live.items()}
+        for state in (first, generations.active, generations.upcoming, *live):
             for name in vars(state).keys() - {"clock", "lock"} if state else ():
                 value = getattr(state, name)
                 found[f"{state.number}:{name}"] = value.copy() if hasattr(value, "copy") else value
-        return found | {"active": generations.active.number}
+        return found | {"active": generations.active.number, "live": found_live}
 
     reader, feed = InMemoryStateReader(first), InMemoryItemFeed(first, spec, generations)
     active = InMemoryActiveState(generations, spec)
-    return State(generations, active, generations.current(), reader, feed, sleep, dump)
+
+    def active_of(bundle: str) -> ActiveState:
+        return InMemoryActiveState(generations, spec, bundle)
+
+    models = InMemoryLiveModels(generations)
+    return State(generations, models, active, active_of, generations.current(), reader, feed, sleep, dump)
 
 
 def _valkey_state(
@@ -190,13 +203,21 @@ def _valkey_state(
 ) -> State:
     generations, active = RedisGenerations(server, feed_length), RedisActiveState(server, spec)
     reader, feed = RedisStateReader(server), RedisItemFeed(server, spec)
+    models = RedisLiveModels(server)
     raw: Any = redis.Redis.from_url(server.url)
-    for close in (generations.close, raw.close):
+
+    def active_of(bundle: str) -> ActiveState:
+        found = RedisActiveState(server, spec, bundle)
+        cleanup.push_async_callback(found.aclose)
+        return found
+
+    for close in (generations.close, models.close, raw.close):
         cleanup.callback(close)
     for aclose in (active.aclose, reader.aclose, feed.aclose):
         cleanup.push_async_callback(aclose)
     store = generations.current()
-    return State(generations, active, store, reader, feed, time.sleep, lambda: dump_of(raw, server.prefix))
+    dump = partial(dump_of, raw, server.prefix)
+    return State(generations, models, active, active_of, store, reader, feed, time.sleep, dump)
 
 
 def dump_of(raw: Any, prefix: str) -> dict[str, Any]:

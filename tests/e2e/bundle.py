@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,12 +28,16 @@ SPEC = ModelSpec(
 )
 
 
-def make_bundle(folder: Path, item_ids: Sequence[str], seed: int = 0) -> Path:
+FIGURES = {"all": {"recall@20": 0.5, "ndcg@10": 0.25}}
+
+
+def make_bundle(folder: Path, item_ids: Sequence[str], seed: int = 0, version: str = "random") -> Path:
     """The bundle's folder. item_ids: of the items with a learned vector; seed: of the weights."""
     run = folder / "run"
     run.mkdir()
     torch.manual_seed(seed)
     save_weights(TorchModel(PRESETS[SPEC.preset](SPEC, len(item_ids)).eval(), item_ids), run)
-    (run / METRICS).write_text("{}")
-    export(run, folder / "bundle", "random")
+    metrics = {"data": {"sha256": "of the events"}, "validation": {"next": FIGURES}}
+    (run / METRICS).write_text(json.dumps(metrics))
+    export(run, folder / "bundle", version)
     return folder / "bundle"

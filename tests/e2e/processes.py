@@ -18,10 +18,11 @@ DEADLINE = 30.0
 def environment(settings: Settings, **others: object) -> dict[str, str]:
     """The environment of a process that shares the stores; others: settings that it has of its own."""
     log_url, state_url = settings.stores()
-    names = ("prefix", "bundle", "clock", "lease_seconds", "batch_size")
+    names = ("prefix", "bundle", "clock", "lease_seconds", "batch_size", "models")
     values = {"log_url": log_url, "state_url": state_url, "log_format": "json"}
     values |= {name: getattr(settings, name) for name in names} | others
-    return os.environ | {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items()}
+    given = {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items() if value is not None}
+    return os.environ | given
 
 
 class Process:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from service.client import Client
-from service.processes.all_in_one import Stack, StartFailed
+from service.processes.all_in_one import Stack
+from service.processes.supervised import StartFailed
 from service.settings import load_settings
 from tests.e2e.conftest import Start
 from tests.spawned import spawned

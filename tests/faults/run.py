@@ -26,7 +26,8 @@ from model.spec import ModelSpec
 from service.commands.bundles import shipped
 from service.logs import configure
 from service.settings import PREFIX
-from service.wiring import build_worker, read_bundle
+from service.wiring import build_worker
+from service.wiring_models import read_bundle
 from tests.faults import enclosure, shim
 from tests.faults.chaos import DISKS, Chaos, plan
 from tests.faults.oracle import TOLERANCE, judge

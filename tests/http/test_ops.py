@@ -89,7 +89,9 @@ def test_every_request_body_has_an_example_that_is_accepted(service: Running) ->
     }
     assert set(bodies) == {
         "post /v1/events",
+        "post /v1/experiments",
         "post /v1/items/bulk",
+        "post /v1/models/{version}/rollout",
         "post /v1/rank",
         "post /v1/recommendations",
         "post /v1/recommendations/batch",
@@ -99,6 +101,8 @@ def test_every_request_body_has_an_example_that_is_accepted(service: Running) ->
         "put /v1/users/{user_id}/profile",
     }
     service.applied(event("described"))
+    for of_models in ("post /v1/experiments", "post /v1/models/{version}/rollout"):
+        del bodies[of_models]  # these need a registry: test_models
     for name, content in sorted(bodies.items(), reverse=True):  # put, post, patch
         method, path = name.split(" ")
         example = content.get("example") or content["schema"]["examples"][0]

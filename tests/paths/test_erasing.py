@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.adapters import in_memory_erasures
 from service.adapters.in_memory_archive import InMemorySnapshots
+from service.adapters.in_memory_live import InMemoryLiveModels
+from service.core.live_models import LiveModel
 from service.core.log_records import NOTHING, Columns, LogRecords
 from service.core.types import Append, Event, Switch
 from service.event_path import accept
@@ -243,3 +247,20 @@ async def test_erasures_that_follow_each_other_closely_are_done_together() -> No
     here.clock.now += 2
     here.erasing.turn()
     assert await here.log.pending_erasures() == []
+
+
+async def test_an_erasure_waits_until_every_live_memory_is_past_its_marker() -> None:
+    here = Deployment()
+    here.world.post(EVENTS)
+    here.archive_until(3, trim=False)
+    models = InMemoryLiveModels(here.world.generations)
+    model = models.begin(LiveModel(0, "v2", "new"), LiveModel(0, "v1", "toy", "ready"))
+    erasure = await here.erase("ann")
+    here.finish()
+    assert (await here.erasure(erasure.id)).completed_at is None  # a memory is being filled
+    models.note(replace(model, stage="ready"))
+    here.finish()
+    assert (await here.erasure(erasure.id)).completed_at is None  # it has not met the marker
+    here.world.generations.live[model.generation][0].position = here.world.state.position
+    here.finish()
+    assert (await here.erasure(erasure.id)).completed_at is not None

@@ -18,6 +18,7 @@ from service.adapters.in_memory import (
     InMemoryState,
     InMemoryStateStore,
 )
+from service.adapters.in_memory_live import InMemoryLiveModels
 from service.core.log_records import LogRecords
 from service.core.types import Commit
 from service.errors import StateMismatch, StoreUnavailable
@@ -49,7 +50,8 @@ class Deployment:
 
     def worker(self, bundle: str = "toy", owner: str = "one", source: InMemoryEventSource | None = None) -> Worker:
         weights = Bundle(ToyModel(), NO_LEARNED, bundle, bundle)
-        services = WorkerServices(source or InMemoryEventSource(self.log), self.generations, weights)
+        models = InMemoryLiveModels(self.generations)
+        services = WorkerServices(source or InMemoryEventSource(self.log), self.generations, weights, models)
         return Worker(services, SETTINGS, owner=owner)
 
     def applied(self) -> bool:
