@@ -4,7 +4,8 @@ VENV ?= .venv
 # Any CPU or CUDA build of this version will do: TORCH may carry pip options, too.
 TORCH ?= torch==2.13.0
 ARGS ?=
-PYTEST_ARGS ?=
+# Two processes, each file of tests in one of them.
+PYTEST_ARGS ?= --numprocesses=2 --dist=loadfile
 
 # ONNX Runtime's own builds report to their maker unless told otherwise.
 export ORT_DISABLE_TELEMETRY := 1
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TRAINS := $(filter --train,$(ARGS))
 
-# On two processes: make test PYTEST_ARGS="--numprocesses=2 --dist=loadfile"
+# Tests and training compute on one thread each: two processes share two cores.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help

@@ -72,7 +72,7 @@ class LiveEvaluation:
         self._second, self._left = 0, MOST_PER_SECOND
 
     async def look(self, events: Sequence[Event]) -> list[Looked]:
-        """Looks for what is about to be appended. Never raises for what goes wrong with a store or a list."""
+        """Looks for what is about to be appended. Never raises: no event is refused because of a figure."""
         places = {event.user_id: place for place, event in reversed(list(enumerate(events)))}  # of each user's first
         found = []
         for user_id, place in places.items():
@@ -86,6 +86,9 @@ class LiveEvaluation:
                 continue  # late: memory has moved past it
             except PeregrineError as exc:
                 log.warning("not_evaluated", reason=str(exc))
+                break
+            except Exception:
+                log.exception("not_evaluated")
                 break
             found += [looked] if looked is not None else []
         return found
@@ -115,9 +118,9 @@ class LiveEvaluation:
         return self._left >= 0
 
     async def _look(self, place: int, event: Event) -> Looked | None:
-        """None while the frozen memory is not there yet, or the state does not answer."""
+        """None while the items or the frozen memory are not there yet, or the state does not answer."""
         default = self.lines.default
-        if (frozen := self._frozen_now(default)) is None:
+        if self.lines.of(default.bundle.hash) is None or (frozen := self._frozen_now(default)) is None:
             return None
         asked = Request(event.user_id, LIST, event.timestamp)
         contenders = {line.bundle.version: line.serving for line in self.lines.serving()} | {FROZEN: frozen}
@@ -151,11 +154,11 @@ class LiveEvaluation:
         """Copies the line's items; users are copied when they are first read."""
         try:
             replica = await line.replica.frozen()
+            reader = FrozenReader(replica.reader)
         except PeregrineError as exc:
             log.warning("not_frozen", reason=str(exc))
             return
-        view = replica.view
-        replica.view = View(view.index, FrozenReader(replica.reader), view.generation)
+        replica.view = View(replica.view.index, reader, replica.view.generation)
         self._until = self.clock() + FROZEN_SECONDS
         self._frozen = (line, Serving(replica, line.bundle.model, line.serving.has_bundle))
 

@@ -93,7 +93,7 @@ def test_an_item_shows_what_is_like_it_and_hides_from_lists_until_it_is_shown_ag
 
 def test_the_models_page_says_what_runs_and_what_this_service_has_no_route_for(page: Page, client: Client) -> None:
     page.goto("/models")
-    expect(page.get_by_text(client.version()["bundle"])).to_be_visible()
+    expect(page.get_by_role("definition").filter(has_text=client.version()["bundle"])).to_be_visible()
     for name in ("models", "experiments"):
         try:
             client.get(f"/v1/{name}")

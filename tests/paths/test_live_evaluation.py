@@ -11,7 +11,8 @@ from service.adapters.bundle import Bundle
 from service.core.types import Event
 from service.lines import Line, Lines
 from service.live_evaluation import FROZEN, MOST_PER_SECOND, POPULAR, LiveEvaluation
-from service.replica import Replica
+from service.ports import StateReader
+from service.replica import Replica, View
 from service.request_path import Request, recommend
 from tests.paths.test_event_path import NO_LEARNED
 from tests.paths.world import World
@@ -131,4 +132,18 @@ async def test_nothing_waits_for_the_copy_of_the_items() -> None:
         assert await evaluation.look([event("user-1", ITEMS[0], 3_000)]) == []
         assert evaluation._freezing is not None
         await evaluation._freezing
+        assert len(await evaluation.look([event("user-1", ITEMS[0], 3_000)])) == 1
+
+
+async def test_no_event_is_refused_because_of_a_figure() -> None:
+    world = World()
+    world.post(ROWS)
+    async with world.serving() as serving:
+        evaluation = await evaluation_of(serving.replica, world)
+        view = serving.replica.view
+        serving.replica.view = View(view.index, None, view.generation)  # as at the start, and between two generations
+        assert await evaluation.look([event("user-1", ITEMS[0], 3_000)]) == []
+        serving.replica.view = View(view.index, cast("StateReader", object()), view.generation)
+        assert await evaluation.look([event("user-1", ITEMS[0], 3_000)]) == []
+        serving.replica.view = view
         assert len(await evaluation.look([event("user-1", ITEMS[0], 3_000)])) == 1
