@@ -3,6 +3,7 @@
 latency   GETs at a steady rate while events go in and ticks close; timed from when each was due (open loop), so that a
           slow answer cannot hide by delaying the next question
 capacity  as many GETs as some callers get answered, one after the other; the same of a bare FastAPI application
+batch     lists a second that whole batches of users make
 index     recall against a search of every item, time of an update, memory (`bench_index`)
 
 Stores, worker, API and this generator share the machine.
@@ -44,6 +45,7 @@ EVENTS = 500
 BATCH = 50
 TICK_SECONDS = 5
 CALLERS = 16
+BATCHES = 5
 STAGES = ("state", "embed", "search", "rules", "serialise")
 _WARM_UP = 3.0
 _PATIENCE = 600.0
@@ -86,6 +88,13 @@ class Traffic:
     def path(self) -> str:
         return f"/v1/users/{self._users[int(self._rng.integers(len(self._users)))]}/recommendations?k=20"
 
+    @property
+    def users(self) -> int:
+        return len(self._users)
+
+    def everybody(self) -> bytes:
+        return json.dumps({"user_ids": self._users, "k": 20}).encode()
+
     def events(self) -> bytes:
         users = self._rng.integers(0, len(self._users), BATCH).tolist()
         items = (len(self._items) * self._rng.random(BATCH) ** 3).astype(np.int64).tolist()
@@ -102,6 +111,7 @@ async def _measure(stack: Stack, traffic: Traffic, folder: Path, seconds: float,
         report = await _latency(wire, traffic, seconds, rate)
         terminal.say("capacity of one API process")
         report["capacity_rps"] = await _capacity(wire, traffic, max(3.0, seconds / 4))
+        report["batch_rps"] = await _batches(wire, traffic)
         with _bare(answer, folder) as url:
             async with Wire(url) as bare:
                 await _answers(bare, traffic.path())
@@ -181,6 +191,16 @@ async def _capacity(wire: Wire, traffic: Traffic, seconds: float) -> float:
         for _ in range(CALLERS):
             tasks.create_task(call())
     return round(answered / (time.perf_counter() - begun), 1)
+
+
+async def _batches(wire: Wire, traffic: Traffic) -> float:
+    """Lists a second: the median of BATCHES requests for all users."""
+    body, took = traffic.everybody(), []
+    for _ in range(BATCHES):
+        begun = time.perf_counter()
+        await wire.ask("POST", "/v1/recommendations/batch", body)
+        took.append(time.perf_counter() - begun)
+    return round(traffic.users / float(np.median(took)), 1)
 
 
 async def _tick(wire: Wire) -> int:
