@@ -9,19 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import structlog
 
-from model.process.records import Float, Int
-from service.core.attributes import Mask
-from service.core.rules import Rules
+from model.process.records import Int
 from service.errors import GraphFailed
 from service.lists.reading import Known, read_users
 from service.lists.scoring import moment, score
-from service.lists.selection import choose, prepare
-from service.ports import ItemIndex
+from service.lists.selection import prepare
 from service.request_path import (
     MIN_OFFSET_WAIT,
     Case,
@@ -29,17 +25,15 @@ from service.request_path import (
     Request,
     Serving,
     Watch,
-    answer,
     dead_stage,
-    left_out,
     popular,
+    ranked,
 )
 
 log = structlog.get_logger("peregrine.batch_path")
 
 BLOCK = 2_000_000
-"""Scores computed before other requests get their turn."""
-_NOBODY: Int = np.empty(0, dtype=np.int64)
+"""Scores computed before other requests get their turn: 8 MB."""
 
 
 async def recommend_many(user_ids: Sequence[str], asked: Request, serving: Serving) -> list[Recommendation]:
@@ -82,24 +76,11 @@ def _ranked(case: Case, known: Known, at: Int) -> list[Recommendation]:
     except GraphFailed as exc:
         log.warning("not_embedded", reason=str(exc))
         return _popular(case, known, "fallback", "embed")
-    scores = index.score_many(scored.queries, scored.additions)
-    prepared = prepare(case.request.rules or Rules(), index)
-    answers = []
-    for place, query in enumerate(scored.queries):
-        user = known.one(place)
-        own = replace(case, known=user)
-        if not np.isfinite(query).all():
-            log.error("embedding_is_not_finite", offset=own.offset)
-            answers.append(popular(own, "fallback", "embed"))
-            continue
-        search = partial(_search, index, scores[place])
-        chosen = choose(prepared, own.request.k, left_out(own, int(at[place])), _NOBODY, search)
-        answers.append(answer(own, "impersonal" if user.is_off else "model", chosen, scored.dead))
-    return answers
-
-
-def _search(
-    index: ItemIndex, scores: Float, k: int, exclude: Int, allowed: Mask | None, bonus: Float | None
-) -> tuple[Int, Float]:
-    """Among scores (N,) that are there already."""
-    return index.best(scores if bonus is None else scores + bonus, k, exclude, allowed)
+    scored = scored.against(index)
+    rules = case.request.rules
+    prepared = None if rules is None else prepare(rules, index)
+    users = [known.one(place) for place in range(len(known))]
+    return [
+        ranked(replace(case, known=user), user, at[place : place + 1], scored.some(place, place + 1), prepared)
+        for place, user in enumerate(users)
+    ]

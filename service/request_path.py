@@ -26,7 +26,7 @@ from service.lists.explaining import Reason, explain
 from service.lists.history import disliked_items, seen_items
 from service.lists.reading import Known, Wanted, guest, read_together
 from service.lists.scoring import Question, Scored, moment, score_together, search, search_popular
-from service.lists.selection import Chosen, choose, prepare
+from service.lists.selection import Chosen, Prepared, choose, prepare
 from service.lists.together import Together
 from service.lists.what_if import WhatIf, imagine
 from service.ports import ItemIndex
@@ -114,7 +114,7 @@ class Watch:
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
-        self.stages[stage] = now - self.last
+        self.stages[stage] = self.stages.get(stage, 0.0) + now - self.last
         self.last = now
 
 
@@ -159,7 +159,7 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
     watch.lap("embed")
     if request.user_id is not None and not request.events and scored.is_finite:
         _remember(serving.crowd, request.user_id, known, scored)
-    return _ranked(case, known, at, scored)
+    return ranked(case, known, at, scored, None if request.rules is None else prepare(request.rules, view.index))
 
 
 def _remember(crowd: Crowd, user_id: str, known: Known, scored: Scored) -> None:
@@ -168,14 +168,13 @@ def _remember(crowd: Crowd, user_id: str, known: Known, scored: Scored) -> None:
         crowd.note(user_id, scored.queries[0, : known.users.rows["m"].shape[1]])
 
 
-def _ranked(case: Case, known: Known, at: Int, scored: Scored) -> Recommendation:
-    """The model's list for the user at the moment (1,)."""
+def ranked(case: Case, known: Known, at: Int, scored: Scored, prepared: Prepared | None) -> Recommendation:
+    """The model's list for the user at the moment (1,), under the request's rules if it has some."""
     request, index, model, watch = case.request, case.index, case.model, case.watch
     if not scored.is_finite:
         log.error("embedding_is_not_finite", offset=case.offset)
         return popular(case, "fallback", "embed")
     exclude = left_out(case, int(at[0]))
-    prepared = None if request.rules is None else prepare(request.rules, index)
     watch.lap("rules")
     if prepared is None:
         chosen = Chosen(*search(index, scored, request.k, exclude, None, None))

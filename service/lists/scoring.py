@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -26,17 +26,24 @@ log = structlog.get_logger("peregrine.scoring")
 @dataclass(frozen=True, slots=True)
 class Scored:
     """queries: (B, d + P) against the item index; additions: what the users' own pairs add: (user, index, score); dead:
-    stages without which this was made."""
+    stages without which this was made; scores: (B, N) of all items, where they were computed in one pass."""
 
     queries: Float
     additions: tuple[Int, Int, Float]
     dead: tuple[str, ...] = ()
+    scores: Float | None = None
 
     def some(self, start: int, stop: int) -> Scored:
         """Of the users [start, stop); their pairs stand side by side."""
         owner, item, addition = self.additions
         own = slice(*np.searchsorted(owner, (start, stop)))
-        return Scored(self.queries[start:stop], (owner[own] - start, item[own], addition[own]), self.dead)
+        additions = owner[own] - start, item[own], addition[own]
+        scores = None if self.scores is None else self.scores[start:stop]
+        return Scored(self.queries[start:stop], additions, self.dead, scores)
+
+    def against(self, index: ItemIndex) -> Scored:
+        """With the scores of all items, in one matrix pass."""
+        return replace(self, scores=index.score_many(self.queries, self.additions))
 
     @property
     def is_finite(self) -> bool:
@@ -80,7 +87,8 @@ class Question:
 
 
 async def score_together(questions: Sequence[Question]) -> list[Scored]:
-    """Each one's answer as `score` gives it, those of one index by one call."""
+    """Each one's answer as `score` gives it, those of one index by one call. Each searches alone: one pass over
+    the items for several of them rounds otherwise, and a list must not depend on who else is there."""
     answers: dict[int, Scored] = {}
     for index in {id(one.index): one.index for one in questions}.values():
         places = [place for place, one in enumerate(questions) if one.index is index]
@@ -97,6 +105,9 @@ def search(
     index: ItemIndex, scored: Scored, k: int, exclude: Int, allowed: Mask | None, bonus: Float | None
 ) -> tuple[Int, Float]:
     """The first user's Top-K."""
+    if scored.scores is not None:
+        scores = scored.scores[0]
+        return index.best(scores if bonus is None else scores + bonus, k, exclude, allowed)
     _, item, addition = scored.additions
     return index.top_k(scored.queries[0], k, (item, addition), exclude, allowed, bonus)
 
