@@ -64,11 +64,14 @@ def items_of(found: Recommendation, first: int) -> list[dict[str, Any]]:
     return items
 
 
-def batch_of(user_ids: Sequence[str], found: Sequence[Recommendation], seat: Seat, request_id: str) -> dict[str, Any]:
-    """Lists in the order of the users; what is the same for all stands once."""
+def batch_of(
+    user_ids: Sequence[str], list_ids: Sequence[str], found: Sequence[Recommendation], seat: Seat, request_id: str
+) -> dict[str, Any]:
+    """Lists in the order of the users, each with an id that events can name; what is the same for all stands once."""
     results = [
         {
             "user_id": user_id,
+            "request_id": list_id,
             "items": items_of(one, 1),
             "strategy": one.strategy,
             "personalised": one.personalised,
@@ -76,7 +79,7 @@ def batch_of(user_ids: Sequence[str], found: Sequence[Recommendation], seat: Sea
             "last_event_at": shown(one.last_event_at),
             "degraded": one.degraded,
         }
-        for user_id, one in zip(user_ids, found, strict=True)
+        for user_id, list_id, one in zip(user_ids, list_ids, found, strict=True)
     ]
     answer = answer_of(found[0], seat, request_id, 1)
     shared = {name: answer["state"][name] for name in ("offset", "items_as_of", "stale")}

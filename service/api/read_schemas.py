@@ -98,6 +98,7 @@ class BatchList(BaseModel):
     """One user's list; the fields are those of a single answer."""
 
     user_id: str
+    request_id: str = Field(description="Of this list, for events that it leads to.")
     items: list[RecommendedItem]
     strategy: Literal["model", "impersonal", "popular", "fallback"]
     personalised: bool
@@ -123,6 +124,7 @@ class BatchAnswer(BaseModel):
                     "results": [
                         {
                             "user_id": "u-17",
+                            "request_id": "0199aa11-7c0f-7b2e-9c55-6f1de0b6b0a4.0",
                             "items": [{"item_id": "shoe-42", "score": 3.25, "rank": 1}],
                             "strategy": "model",
                             "personalised": True,

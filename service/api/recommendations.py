@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from service.api.bare_route import BareRoute
 from service.api.bodies import read_model
+from service.api.ids import uuid7
 from service.api.list_answers import answer_of, batch_of, impression_of, next_cursor, timed
 from service.api.list_queries import PlainQuery, RecommendationQuery
 from service.api.list_requests import asked_of, options_of, served_of, what_ifs
@@ -97,6 +98,7 @@ async def post_rank(request: Request) -> Response:
     ranked = set(found.item_ids)
     left_out = [item_id for item_id in dict.fromkeys(body.item_ids) if item_id not in ranked]
     answer = answer_of(found, seat, request.state.request_id, 1) | {"left_out": left_out}
+    services.attribution.note(impression_of(found, seat, request.state.request_id, 1))
     return timed(services, [found], to_json(answer))
 
 
@@ -115,7 +117,11 @@ async def post_batch(request: Request) -> Response:
     asked = asked_of(None, options, body.at, body.min_offset, nothing_served(), ())
     seat = seat_of(services, None, None)
     found = await recommend_many(body.user_ids, asked, seat.line.serving)
-    batch = batch_of(body.user_ids, found, seat, request.state.request_id)
+    stem = uuid7()
+    list_ids = [f"{stem}.{place}" for place in range(len(found))]
+    batch = batch_of(body.user_ids, list_ids, found, seat, request.state.request_id)
+    for list_id, one in zip(list_ids, found, strict=True):
+        services.attribution.note(impression_of(one, seat, list_id, 1))
     if options.exploration and asked.rules is not None:
         batch["seed"] = asked.rules.seed
     return timed(services, found, to_json(batch))

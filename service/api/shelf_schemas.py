@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.api.list_queries import FilterQuery
 from service.api.list_schemas import MAX_LIST
 
+_REQUEST = "0199aa11-7c0f-7b2e-9c55-6f1de0b6b0a4"
+
 
 class ShelfQuery(FilterQuery):
     k: int = Field(20, ge=1, le=MAX_LIST, description="Items at most.")
@@ -20,16 +22,26 @@ class TrendingQuery(ShelfQuery):
     )
 
 
+class ShelfAnswer(BaseModel):
+    request_id: str = Field(description="For events that this list leads to.")
+
+
 class SimilarItem(BaseModel):
     item_id: str
     rank: int
     score: float = Field(description="Cosine of the two items' vectors.")
 
 
-class SimilarAnswer(BaseModel):
+class SimilarAnswer(ShelfAnswer):
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"item_id": "shoe-42", "items": [{"item_id": "boot-7", "rank": 1, "score": 0.93}]}]
+            "examples": [
+                {
+                    "request_id": _REQUEST,
+                    "item_id": "shoe-42",
+                    "items": [{"item_id": "boot-7", "rank": 1, "score": 0.93}],
+                }
+            ]
         }
     )
 
@@ -69,11 +81,12 @@ class TrendingItem(BaseModel):
     count: float = Field(description="Events, with a half-life of 7 days.")
 
 
-class TrendingAnswer(BaseModel):
+class TrendingAnswer(ShelfAnswer):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {
+                    "request_id": _REQUEST,
                     "by": "counts",
                     "items": [{"item_id": "shoe-42", "rank": 1, "rise": 6.5, "velocity": 0.8, "count": 41.0}],
                 }
@@ -91,9 +104,16 @@ class PopularItem(BaseModel):
     count: float = Field(description="Events, with a half-life of 7 days.")
 
 
-class PopularAnswer(BaseModel):
+class PopularAnswer(ShelfAnswer):
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"items": [{"item_id": "shoe-42", "rank": 1, "count": 41.0}]}]}
+        json_schema_extra={
+            "examples": [
+                {
+                    "request_id": _REQUEST,
+                    "items": [{"item_id": "shoe-42", "rank": 1, "count": 41.0}],
+                }
+            ]
+        }
     )
 
     items: list[PopularItem]
@@ -105,10 +125,15 @@ class LatestItem(BaseModel):
     since: str | None = Field(description="Release or first event, whichever came first.")
 
 
-class LatestAnswer(BaseModel):
+class LatestAnswer(ShelfAnswer):
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"items": [{"item_id": "shoe-42", "rank": 1, "since": "2026-01-31T12:00:00Z"}]}]
+            "examples": [
+                {
+                    "request_id": _REQUEST,
+                    "items": [{"item_id": "shoe-42", "rank": 1, "since": "2026-01-31T12:00:00Z"}],
+                }
+            ]
         }
     )
 

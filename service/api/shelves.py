@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ from service.api.shelf_schemas import (
     TrendingQuery,
 )
 from service.core.filters import EVERYTHING, Match
+from service.core.impressions import Impression
 from service.core.times import format_time
 from service.errors import StoreUnavailable
 from service.lists import shelves
@@ -46,13 +48,14 @@ async def get_trending(request: Request, query: Annotated[TrendingQuery, Query()
     """Items that have more events than they use to, or whose memory moves fastest; both figures are shown."""
     services = services_of(request)
     index, spec = services.replica.index, services.model.spec
-    return _answer(shelves.trending(_match(query), query.k, index, spec, query.by == "velocity"), {"by": query.by})
+    shelf = shelves.trending(_match(query), query.k, index, spec, query.by == "velocity")
+    return _answer(request, "trending", shelf, {"by": query.by})
 
 
 @router.get("/v1/items/popular", summary="What is popular", response_model=PopularAnswer, responses=_ERRORS)
 async def get_popular(request: Request, query: Annotated[ShelfQuery, Query()]) -> Response:
     """Items with the most events of late: counts have a half-life of 7 days."""
-    return _answer(shelves.popular(_match(query), query.k, services_of(request).replica.index))
+    return _answer(request, "popular", shelves.popular(_match(query), query.k, services_of(request).replica.index))
 
 
 @router.get("/v1/items/latest", summary="What is new", response_model=LatestAnswer, responses=_ERRORS)
@@ -60,7 +63,7 @@ async def get_latest(request: Request, query: Annotated[ShelfQuery, Query()]) ->
     """Items by their release or first event, whichever came first; the newest first."""
     shelf, since = shelves.latest(_match(query), query.k, services_of(request).replica.index)
     times = [None if at == NEVER else format_time(at) for at in since.tolist()]
-    return _answer(shelf, more={"since": times})
+    return _answer(request, "latest", shelf, more={"since": times})
 
 
 @router.get(
@@ -74,7 +77,7 @@ async def get_similar(request: Request, item_id: ItemId, query: Annotated[ShelfQ
     shelf = shelves.similar(item_id, _match(query), query.k, services_of(request).replica.index)
     if shelf is None:
         raise Problem(404, f"there is no item {item_id!r}")
-    return _answer(shelf, {"item_id": item_id})
+    return _answer(request, "similar", shelf, {"item_id": item_id})
 
 
 @router.get(
@@ -113,10 +116,21 @@ def _match(query: FilterQuery) -> Match:
     return EVERYTHING if match is None else match.match()
 
 
-def _answer(shelf: Shelf, head: dict[str, Any] | None = None, more: dict[str, Sequence[Any]] | None = None) -> Response:
+def _answer(
+    request: Request,
+    name: str,
+    shelf: Shelf,
+    head: dict[str, Any] | None = None,
+    more: dict[str, Sequence[Any]] | None = None,
+) -> Response:
+    """Kept like any other list: events that carry its request_id count for it."""
+    services, request_id = services_of(request), request.state.request_id
+    version = services.lines.default.bundle.version
+    services.attribution.note(Impression(request_id, int(time.time()), tuple(shelf.item_ids), name, version))
     columns = {name: values.tolist() for name, values in shelf.shown.items()} | (more or {})
     items = [
         {"item_id": item_id, "rank": place + 1} | {name: column[place] for name, column in columns.items()}
         for place, item_id in enumerate(shelf.item_ids)
     ]
-    return Response(to_json((head or {}) | {"items": items}), media_type="application/json")
+    answer = {"request_id": request_id} | (head or {}) | {"items": items}
+    return Response(to_json(answer), media_type="application/json")

@@ -60,6 +60,26 @@ def test_a_get_is_kept_too_and_a_page_goes_on_counting(shop: Running) -> None:
     assert [item["rank"] for item in until(shop, second["request_id"], 0)["items"]] == [3, 4]
 
 
+@pytest.mark.parametrize("shelf", ["trending", "popular", "latest", "a/similar"])
+def test_a_shelf_is_kept_under_its_name(shop: Running, shelf: str) -> None:
+    answer = shop.http.get(f"/v1/items/{shelf}").json()
+    shop.post(event("ann", "b", AT + 30, type="click", request_id=answer["request_id"]))
+    found = until(shop, answer["request_id"], 1)
+    assert found["strategy"] == shelf.rpartition("/")[2]
+    assert [item["item_id"] for item in found["items"]] == [item["item_id"] for item in answer["items"]]
+
+
+def test_a_ranking_and_each_list_of_a_batch_are_kept(shop: Running) -> None:
+    ranked = shop.http.post("/v1/rank", json={"user_id": "ann", "item_ids": ["b", "c"]}).json()
+    batch = shop.http.post("/v1/recommendations/batch", json={"user_ids": ["ann", "bob"], "k": 3}).json()
+    lists = [ranked, *batch["results"]]
+    assert len({one["request_id"] for one in lists}) == 3
+    for place, one in enumerate(lists):
+        shop.post(event("bob", "b", AT + 40 + place, type="click", request_id=one["request_id"]))
+        found = until(shop, one["request_id"], 1)
+        assert [item["item_id"] for item in found["items"]] == [item["item_id"] for item in one["items"]]
+
+
 def test_a_request_that_nobody_knows_is_not_found(shop: Running) -> None:
     assert_problem(shop.http.get("/v1/requests/unheard-of"), 404)
 
