@@ -144,7 +144,7 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each model that a seed matters to.")] = 3,
     budget: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(min=0.0, help="Minutes of search on validation for each model and seed."),
+        typer.Option(min=0.0, help="Processor minutes of search on validation for each model and seed."),
     ] = None,
     profiles: Profiles = None,
     ablations: Annotated[bool, typer.Option("--ablations", help="The model with one thing changed, as well.")] = False,
