@@ -60,8 +60,8 @@ def compare(
     every: int | None,
     profiles: Path | None = None,
 ) -> dict[str, Any]:
-    """Runs what is not there yet and writes the report. budget: processor minutes of search on validation, a model and seed;
-    profiles: a file of them, for the models that read profiles.
+    """Runs what is not there yet and writes the report. budget: processor minutes of search on validation, a model and
+    seed; profiles: a file of them, for the models that read profiles.
 
     Returns {"out", "models", "failed": {run: error}}. Raises DataError, UnknownModelError or FolderTakenError, which
     say what to do; a model that fails is told, the others go on.
