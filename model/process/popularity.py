@@ -12,6 +12,7 @@ from model.process.batch import Events, Items
 from model.process.decay import decay
 from model.process.groups import add_rows
 from model.process.records import NEVER, Float, Int, Records
+from model.process.side_by_side import side_by_side
 from model.spec import DAY, ModelSpec
 
 POPULARITY_COUNTERS = ("first_event", "pop_time", "popularity", "buyers", "repeats")
@@ -54,13 +55,14 @@ def popularity_features(items: Records | Mapping[str, NDArray[Any]], log_time: i
     elapsed = np.where(seen, at - items["pop_time"], 0)
     counts = items["popularity"] * decay(elapsed, spec.popularity_half_lives, forever=True)  # (N, H)
     age = np.where(seen, np.maximum(at - items["first_event"], 0), 0) / DAY
-    rates = np.log(counts[:, :-1] / _days(spec) + 1e-3)
-    rates = np.concatenate([rates, np.log(counts[:, -1:] / (age[:, None] + 1.0) + 1e-3)], axis=1)
-    trend = rates[:, :-1] - rates[:, 1:]
+    rates = np.empty(counts.shape)
+    rates[:, :-1] = np.log(counts[:, :-1] / _days(spec) + 1e-3)
+    rates[:, -1] = np.log(counts[:, -1] / (age + 1.0) + 1e-3)
     repeats = items["repeats"].astype(np.float64)
     repeated = np.log((repeats + 1.0) / (items["buyers"] + 1.0))
-    others = np.stack([np.log1p(age), seen, np.log1p(items["buyers"]), repeated], axis=1)
-    return np.asarray(np.concatenate([np.log1p(counts), trend, others], axis=1), dtype=np.float32)
+    return side_by_side(
+        [np.log1p(counts), rates[:, :-1] - rates[:, 1:], np.log1p(age), seen, np.log1p(items["buyers"]), repeated]
+    )
 
 
 def _days(spec: ModelSpec) -> Float:
