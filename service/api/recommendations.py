@@ -32,8 +32,9 @@ from service.trials import Seat, UnknownVariant
 
 router = APIRouter(tags=["recommendations"], route_class=BareRoute)
 
+LONGEST_ID = 256
 UserId = Annotated[
-    str, Path(min_length=1, max_length=256, pattern=PLAIN, description="Any id; unknown users get a list, too.")
+    str, Path(min_length=1, max_length=LONGEST_ID, pattern=PLAIN, description="Any id; unknown users get a list, too.")
 ]
 
 
