@@ -17,7 +17,7 @@ PUSH = 0.5
 
 
 def dislikers(rows: Records, spec: ModelSpec) -> Int:
-    """Places of the users (B,) who disliked something lately: most did not, and nothing more needs to be looked at."""
+    """Places of the users (B,) who disliked something lately: most did not."""
     if "dislike" not in spec.event_types:
         return np.empty(0, np.int64)
     return np.flatnonzero((rows["nb_type"] == spec.type_code("dislike")).any(axis=1))
@@ -25,6 +25,8 @@ def dislikers(rows: Records, spec: ModelSpec) -> Int:
 
 def disliked(row: np.void, spec: ModelSpec) -> Int:
     """Indexes of the recent items of one user whose newest event is a dislike."""
+    if "dislike" not in spec.event_types or spec.type_code("dislike") not in row["nb_type"].tobytes():
+        return np.empty(0, np.int64)
     there = row["nb_time"] != NEVER
     item, newest = np.unique(row["nb_item"][there], return_index=True)
     found: Int = item[row["nb_type"][there][newest] == spec.type_code("dislike")].astype(np.int64)

@@ -15,8 +15,6 @@ _NOTHING: Int = np.empty(0, np.int64)
 
 def disliked_items(users: Users, place: int, index: ItemIndex, spec: ModelSpec) -> Int:
     """Indexes of what the user at `place` dislikes, as far as this replica knows the items."""
-    if not len(dislikers(users.rows[place : place + 1], spec)):
-        return _NOTHING
     found = disliked(users.rows[place], spec)
     return found[found < len(index.ids)]
 
