@@ -42,18 +42,29 @@ def popularity_width(spec: ModelSpec) -> int:
     return 2 * (len(spec.popularity_half_lives) + 1) + 3  # counts, trend, age, seen, buyers, repeats
 
 
-def popularity_features(items: Records | Mapping[str, NDArray[Any]], log_time: int | Int, spec: ModelSpec) -> Float:
+def decayed_counts(items: Records | Mapping[str, NDArray[Any]], log_time: int | Int, spec: ModelSpec) -> Float:
+    """(N, H + 1) counts per half-life, the last of all time, at floor(log_time / pop_step). items, log_time: as for
+    `popularity_features`."""
+    at = log_time // spec.pop_step * spec.pop_step
+    elapsed = np.where(items["first_event"] != NEVER, at - items["pop_time"], 0)
+    counts: Float = items["popularity"] * decay(elapsed, spec.popularity_half_lives, forever=True)
+    return counts
+
+
+def popularity_features(
+    items: Records | Mapping[str, NDArray[Any]], log_time: int | Int, spec: ModelSpec, counts: Float | None = None
+) -> Float:
     """(N, F_pop): log counts per half-life, their differences (trend), log age, whether it was seen, log buyers and how
     many repeats there are to a buyer (log), at floor(log_time / pop_step). The last one tells what is had again and
     again from what is had for the first time, which is all that counts for whoever has not had it.
 
     items: (N,) records, or their `POPULARITY_COUNTERS` by name; log_time: seconds, one for all or (N,).
     A count younger than that floor is taken as it stands. Rates are events a day; the last one is the all-time mean.
+    counts: `decayed_counts`, where they are known.
     """
     at = log_time // spec.pop_step * spec.pop_step
     seen = items["first_event"] != NEVER
-    elapsed = np.where(seen, at - items["pop_time"], 0)
-    counts = items["popularity"] * decay(elapsed, spec.popularity_half_lives, forever=True)  # (N, H)
+    counts = decayed_counts(items, log_time, spec) if counts is None else counts
     age = np.where(seen, np.maximum(at - items["first_event"], 0), 0) / DAY
     rates = np.empty(counts.shape)
     rates[:, :-1] = np.log(counts[:, :-1] / _days(spec) + 1e-3)

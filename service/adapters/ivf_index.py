@@ -97,12 +97,12 @@ class IvfIndex(ExactIndex):
         if self._searches % (_MEASURED_EVERY // _QUERIES) == 1 or len(self._asked) < _QUERIES:
             self._asked.append(query)
 
-    def _written(self, index: Int, moved: bool = False) -> None:
+    def _written(self, index: Int, moved: int = 0) -> None:
         if self._dirty is not None:
             self._dirty.append(index)
         if self._lists is not None:
+            self._moved += moved
             inside = index[index < len(self._lists)]
-            self._moved += moved * len(inside)
             self._lists.write(inside, self._matrix[inside], self._available[inside])
 
     def chore(self) -> Chore | None:
