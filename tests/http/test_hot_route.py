@@ -30,7 +30,13 @@ def routed(path: str) -> str | None:
 
 
 @settings(max_examples=500, deadline=None)
-@given(path=st.lists(pieces | st.text(max_size=5), max_size=5).map("".join))
+@given(
+    path=st.tuples(
+        st.sampled_from(["/v1/users/", "/v1/users/", ""]),
+        st.lists(pieces | st.text(max_size=5), max_size=4).map("".join),
+        st.sampled_from(["/recommendations", "/recommendations", ""]),
+    ).map("".join)
+)
 def test_it_takes_what_the_router_would_give_it(path: str) -> None:
     assert _user(path) == routed(path)
 
