@@ -121,14 +121,19 @@ async def _measure(stack: Stack, traffic: Traffic, folder: Path, seconds: float,
 
 
 async def _settled(wire: Wire, traffic: Traffic) -> None:
-    """Returns when caches are warm and the index has what lists it wants, and has measured them."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
+    """Returns when caches are warm, the index has what lists it wants and has measured them, and items are copied for
+    the comparison with a memory that stands still."""
+    stop, deadline = asyncio.Event(), time.monotonic() + _PATIENCE
+    load = asyncio.create_task(_load(wire, traffic, stop))
+    while time.monotonic() < deadline:
         await _capacity(wire, traffic, _WARM_UP)
         _, metrics = await wire.fetch("GET", "/metrics")
         read = re.search(rb"peregrine_index_lists_read ([0-9.]+)", metrics)
-        if traffic.items < LEAST or (read and float(read[1]) < 1.0) or time.monotonic() > deadline:
-            return
+        made = traffic.items < LEAST or (read is not None and float(read[1]) < 1.0)
+        if made and re.search(rb'peregrine_live_evaluated_total.contender="frozen"', metrics):
+            break
+    stop.set()
+    await load
 
 
 async def _latency(wire: Wire, traffic: Traffic, seconds: float, rate: float) -> dict[str, Any]:
