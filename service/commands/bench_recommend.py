@@ -124,9 +124,10 @@ async def _settled(wire: Wire, traffic: Traffic) -> None:
     """Returns when caches are warm, the index has what lists it wants and has measured them, and items are copied for
     the comparison with a memory that stands still."""
     stop, deadline = asyncio.Event(), time.monotonic() + _PATIENCE
+    await _capacity(wire, traffic, _WARM_UP)
     load = asyncio.create_task(_load(wire, traffic, stop))
     while time.monotonic() < deadline:
-        await _capacity(wire, traffic, _WARM_UP)
+        await _capacity(wire, traffic, 1.0, callers=1)
         _, metrics = await wire.fetch("GET", "/metrics")
         read = re.search(rb"peregrine_index_lists_read ([0-9.]+)", metrics)
         made = traffic.items < LEAST or (read is not None and float(read[1]) < 1.0)
