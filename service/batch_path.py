@@ -10,14 +10,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import structlog
 
 from model.process.records import Int
 from service.errors import GraphFailed
+from service.lists.history import left_out_of_each
 from service.lists.reading import Known, read_users
-from service.lists.scoring import moment, score
-from service.lists.selection import prepare
+from service.lists.scoring import Scored, moment, score
+from service.lists.selection import Chosen, Prepared, prepare
 from service.request_path import (
     MIN_OFFSET_WAIT,
     Case,
@@ -25,6 +25,7 @@ from service.request_path import (
     Request,
     Serving,
     Watch,
+    answer,
     dead_stage,
     popular,
     ranked,
@@ -51,8 +52,7 @@ async def recommend_many(user_ids: Sequence[str], asked: Request, serving: Servi
     case = Case.begin(asked, known, view.index, serving.model, watch)
     if known is None:
         return [popular(case, "fallback", dead_stage(view))] * len(user_ids)
-    now = serving.replica.now()
-    at = np.concatenate([moment(asked.at, known.one(place), now) for place in range(len(known))])
+    at = moment(asked.at, known, serving.replica.now())
     answers: list[Recommendation] = []
     size = max(1, BLOCK // max(1, len(view.index.ids)))
     for start in range(0, len(known), size):
@@ -76,11 +76,29 @@ def _ranked(case: Case, known: Known, at: Int) -> list[Recommendation]:
     except GraphFailed as exc:
         log.warning("not_embedded", reason=str(exc))
         return _popular(case, known, "fallback", "embed")
-    scored = scored.against(index)
     rules = case.request.rules
     prepared = None if rules is None else prepare(rules, index)
+    if scored.is_sound and not case.request.disliked and (prepared is None or prepared.is_a_search):
+        return _searched(case, known, at, scored, prepared)
+    scored = scored.against(index)
     users = [known.one(place) for place in range(len(known))]
     return [
         ranked(replace(case, known=user), user, at[place : place + 1], scored.some(place, place + 1), prepared)
         for place, user in enumerate(users)
+    ]
+
+
+def _searched(case: Case, known: Known, at: Int, scored: Scored, prepared: Prepared | None) -> list[Recommendation]:
+    """Where each list is the best of what may be in it: all of them found at once."""
+    request, index = case.request, case.index
+    scores = index.score_many(scored.queries, scored.additions)
+    if prepared is not None and prepared.bonus is not None:
+        scores += prepared.bonus
+    spec, seen, within = case.model.spec, request.exclude_seen, request.seen_within
+    exclude = left_out_of_each(known.users, at, index, spec, seen, within)
+    allowed = None if prepared is None else prepared.allowed
+    case = replace(case, known=known, request=replace(request, rules=None))  # nobody turns the page of a batch
+    return [
+        answer(case, "impersonal" if known.is_off(place) else "model", Chosen(*found), scored.dead, place)
+        for place, found in enumerate(index.best_many(scores, request.k, exclude, allowed))
     ]

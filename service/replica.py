@@ -111,6 +111,7 @@ class Replica:
             await made._load()
         except FeedLost as exc:
             raise StoreUnavailable(f"the items moved while they were copied: {exc}") from exc
+        await made._do_chores()
         return made
 
     @asynccontextmanager
@@ -130,12 +131,15 @@ class Replica:
             try:
                 if self.clock == "wall":
                     self.index.advance(int(time.time()))
-                while (chore := self.index.chore()) is not None:
-                    await asyncio.to_thread(chore.compute)
-                    chore.finish()
+                await self._do_chores()
             except Exception:
                 log.exception("items_not_tended", log_time=self.index.position.log_time)
             await asyncio.sleep(1.0)
+
+    async def _do_chores(self) -> None:
+        while (chore := self.index.chore()) is not None:
+            await asyncio.to_thread(chore.compute)
+            chore.finish()
 
     async def _follow(self) -> None:
         cursor: str | None = None

@@ -164,7 +164,7 @@ async def recommend(request: Request, serving: Serving) -> Recommendation:
 
 def _remember(crowd: Crowd, user_id: str, known: Known, scored: Scored) -> None:
     """Of whom nothing is known, or may be, resembles nobody."""
-    if known.users.rows["events"][0] and not known.is_off:
+    if known.users.rows["events"][0] and not known.is_off():
         crowd.note(user_id, scored.queries[0, : known.users.rows["m"].shape[1]])
 
 
@@ -182,7 +182,7 @@ def ranked(case: Case, known: Known, at: Int, scored: Scored, prepared: Prepared
         served = known_items(request.served, index.ids)
         chosen = choose(prepared, request.k, exclude, served, partial(search, index, scored))
     watch.lap("search")
-    found = answer(case, "impersonal" if known.is_off else "model", chosen, scored.dead)
+    found = answer(case, "impersonal" if known.is_off() else "model", chosen, scored.dead)
     if not request.explain:
         return found
     bonus = None if prepared is None else prepared.bonus
@@ -223,7 +223,7 @@ def left_out(case: Case, at: int) -> Int:
     if case.known is None:
         return _NOTHING
     request, users, index = case.request, case.known.users, case.index
-    pushed = _NOTHING if request.disliked else disliked_items(users.rows[0], index, case.model.spec)
+    pushed = _NOTHING if request.disliked else disliked_items(users, 0, index, case.model.spec)
     if not request.exclude_seen:
         return pushed
     since = None if request.seen_within is None else at - request.seen_within
@@ -240,26 +240,27 @@ def popular(case: Case, strategy: str, dead: str | None = None) -> Recommendatio
     return answer(case, strategy, chosen, () if dead is None else (dead,))
 
 
-def answer(case: Case, strategy: str, chosen: Chosen, degraded: tuple[str, ...] = ()) -> Recommendation:
-    """The list, and what it was made from."""
+def answer(case: Case, strategy: str, chosen: Chosen, degraded: tuple[str, ...] = (), place: int = 0) -> Recommendation:
+    """The list, and what it was made from. place: of the user among those that are known."""
     request, known, index = case.request, case.known, case.index
     ids, log_time = index.ids, index.position.log_time
     item_ids = [ids[i] for i in chosen.found.tolist()]
-    last = NEVER if known is None else int(known.users.rows["last"][0])
-    ranked = strategy in {"model", "impersonal"}
+    row = None if known is None else known.users.rows[place]
+    last = NEVER if row is None else int(row["last"])
+    ranked = known is not None and strategy in {"model", "impersonal"}
     return Recommendation(
         item_ids=item_ids,
         scores=chosen.scores.tolist(),
         strategy=strategy,
-        personalised=known is not None and not known.is_off,
-        degraded=degraded + (known.dead[0] if known is not None and ranked else ()),
-        events_seen=0 if known is None else int(known.users.rows["events"][0]),
+        personalised=known is not None and not known.is_off(place),
+        degraded=degraded + known.dead[place] if known is not None and ranked else degraded,
+        events_seen=0 if row is None else int(row["events"]),
         last_event_at=None if last == NEVER else last,
         offset=case.offset,
         items_as_of=None if log_time == NEVER else log_time,
         stale=known is None or case.offset < request.min_offset,
         stages=case.watch.stages,
-        profile=known.origins[0] if known is not None and ranked else None,
+        profile=known.origins[place] if known is not None and ranked else None,
         pinned=frozenset(ids[i] for i in chosen.pinned),
         explored=frozenset(ids[i] for i in chosen.explored),
         served=request.served if request.rules is None else serve(request.served, chosen.found, item_ids),

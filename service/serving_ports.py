@@ -184,6 +184,12 @@ class ItemIndex(Protocol):
         """The k available items with the highest of the given `scores` (N,), in the same way."""
         ...
 
+    def best_many(
+        self, scores: Float, k: int, exclude: tuple[Int, Int], allowed: Mask | None = None
+    ) -> list[tuple[Int, Float]]:
+        """The same of each row of `scores` (B, N), which may be spoiled. exclude: (row, index)."""
+        ...
+
     def nearest(self, vector: Float, k: int, exclude: Int, allowed: Mask | None = None) -> tuple[Int, Float]:
         """The k available items whose vectors have the highest cosine with `vector` (d,): (index, cosine)."""
         ...

@@ -15,7 +15,7 @@ def decay(elapsed: Int, half_lives: Sequence[int], forever: bool = False) -> Flo
     Negative elapsed time counts as none.
     """
     seconds = np.maximum(elapsed, 0).astype(np.float64)[..., None]
-    factors = np.exp2(-seconds / np.asarray(half_lives, dtype=np.float64))
-    if forever:
-        factors = np.concatenate([factors, np.ones_like(factors[..., :1])], axis=-1)
-    return factors.astype(np.float32)
+    factors = np.empty((*seconds.shape[:-1], len(half_lives) + forever), dtype=np.float32)
+    factors[..., : len(half_lives)] = np.exp2(-seconds / np.asarray(half_lives, dtype=np.float64))
+    factors[..., len(half_lives) :] = 1.0
+    return factors

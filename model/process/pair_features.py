@@ -12,7 +12,8 @@ from model.process.decay import decay
 from model.process.phase import phase_of
 from model.process.popularity import POPULARITY_COUNTERS, popularity_features, popularity_width
 from model.process.records import Float, Int, Records
-from model.process.user_features import USER_FEATURES, user_features
+from model.process.side_by_side import side_by_side
+from model.process.user_features import USER_FEATURES
 from model.spec import DAY, ModelSpec
 
 Columns = dict[str, NDArray[Any]]
@@ -26,37 +27,39 @@ def pair_width(spec: ModelSpec) -> int:
     return _OWN + USER_FEATURES + popularity_width(spec)
 
 
-def pair_features(users: Users, which: NDArray[np.bool_], at: Int, items: Records, spec: ModelSpec) -> Float:
-    """(M, F_pair) of the M pairs of `users` at `which` (a mask): the pair's own, the user's, the item's popularity.
+def pair_features(
+    users: Users, which: slice | NDArray[np.bool_], at: Int, habits: Float, items: Records, spec: ModelSpec
+) -> Float:
+    """(M, F_pair) of the M pairs of `users` at `which`: the pair's own, the user's, the item's popularity.
 
-    at: (B,) seconds; items: (N,) records or counters by catalogue index. Times are in days and logs; a mean gap that
-    does not exist yet is 0 and flagged.
+    at: (B,) seconds; habits: (B, F_user) of the users then; items: (N,) records or counters by catalogue index. Times
+    are in days and logs; a mean gap that does not exist yet is 0 and flagged.
     """
     owner, pairs = users.owner()[which], users.pairs[which]
-    item = pairs["item"].astype(np.int64)
+    item, now = pairs["item"].astype(np.int64), at[owner]
     columns = {name: items[name][item] for name in (*POPULARITY_COUNTERS, "repeat_log_gap_sum")}
-    own = _own(pairs, users.rows["moments"][owner].astype(np.int64), at[owner], columns, spec)
-    popularity = popularity_features(columns, at[owner], spec)
-    return np.concatenate([own, user_features(users.rows, at, spec)[owner], popularity], axis=1)
+    own = _own(pairs, users.rows["moments"].astype(np.int64)[owner], now, phase_of(at)[owner], columns, spec)
+    return side_by_side([*own, habits[owner], popularity_features(columns, now, spec)])
 
 
-def _own(pairs: Records, moments: Int, at: Int, items: Columns, spec: ModelSpec) -> Float:
-    """(M, 27). moments: (M,) of each pair's user; items: (M,) columns of each pair's item."""
-    recency = np.maximum(at - pairs["last"], 0) / DAY
+def _own(pairs: Records, moments: Int, at: Int, phase: Float, items: Columns, spec: ModelSpec) -> list[NDArray[Any]]:
+    """Columns (M,) and blocks (M, W), 27 wide. moments, phase: (M,) of each pair's user and moment, (M, 4); items:
+    (M,) columns of each pair's item."""
+    elapsed = np.maximum(at - pairs["last"], 0)
+    recency = elapsed / DAY
     log_recency = np.log(recency + 0.02)
-    counts = pairs["decayed"] * decay(at - pairs["last"], spec.pair_half_lives)
-    columns = [
+    counts = pairs["decayed"] * decay(elapsed, spec.pair_half_lives)
+    return [
         np.log1p(pairs["count"]),
-        *np.log1p(counts).T,
-        *np.log(counts + 0.02).T,
+        np.log1p(counts),
+        np.log(counts + 0.02),
         np.log1p(recency),
         log_recency,
         *_gaps(pairs, log_recency),
         *_moments(pairs, moments),
         *_repurchase(items, log_recency),
-        *_phases(pairs, at),
+        _phases(pairs, phase),
     ]
-    return np.stack([np.asarray(c, dtype=np.float32) for c in columns], axis=1)
 
 
 def _gaps(pairs: Records, log_recency: Float) -> list[NDArray[Any]]:
@@ -100,7 +103,7 @@ def _repurchase(items: Columns, log_recency: Float) -> list[NDArray[Any]]:
     ]
 
 
-def _phases(pairs: Records, at: Int) -> list[NDArray[Any]]:
-    """How well the time of day and of the week agree with the pair's events, shrunk as by one more event."""
-    agreement = pairs["phase"] * phase_of(at) / (pairs["count"][:, None] + 1.0)
-    return [agreement[:, 0] + agreement[:, 1], agreement[:, 2] + agreement[:, 3]]
+def _phases(pairs: Records, phase: Float) -> Float:
+    """(M, 2) how well the time of day and of the week agree with the pair's events, shrunk as by one more event."""
+    agreement = pairs["phase"] * phase / (pairs["count"][:, None] + 1.0)
+    return np.asarray(agreement[:, ::2] + agreement[:, 1::2])

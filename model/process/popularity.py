@@ -12,6 +12,7 @@ from model.process.batch import Events, Items
 from model.process.decay import decay
 from model.process.groups import add_rows
 from model.process.records import NEVER, Float, Int, Records
+from model.process.side_by_side import side_by_side
 from model.spec import DAY, ModelSpec
 
 POPULARITY_COUNTERS = ("first_event", "pop_time", "popularity", "buyers", "repeats")
@@ -41,26 +42,38 @@ def popularity_width(spec: ModelSpec) -> int:
     return 2 * (len(spec.popularity_half_lives) + 1) + 3  # counts, trend, age, seen, buyers, repeats
 
 
-def popularity_features(items: Records | Mapping[str, NDArray[Any]], log_time: int | Int, spec: ModelSpec) -> Float:
+def decayed_counts(items: Records | Mapping[str, NDArray[Any]], log_time: int | Int, spec: ModelSpec) -> Float:
+    """(N, H + 1) counts per half-life, the last of all time, at floor(log_time / pop_step). items, log_time: as for
+    `popularity_features`."""
+    at = log_time // spec.pop_step * spec.pop_step
+    elapsed = np.where(items["first_event"] != NEVER, at - items["pop_time"], 0)
+    counts: Float = items["popularity"] * decay(elapsed, spec.popularity_half_lives, forever=True)
+    return counts
+
+
+def popularity_features(
+    items: Records | Mapping[str, NDArray[Any]], log_time: int | Int, spec: ModelSpec, counts: Float | None = None
+) -> Float:
     """(N, F_pop): log counts per half-life, their differences (trend), log age, whether it was seen, log buyers and how
     many repeats there are to a buyer (log), at floor(log_time / pop_step). The last one tells what is had again and
     again from what is had for the first time, which is all that counts for whoever has not had it.
 
     items: (N,) records, or their `POPULARITY_COUNTERS` by name; log_time: seconds, one for all or (N,).
     A count younger than that floor is taken as it stands. Rates are events a day; the last one is the all-time mean.
+    counts: `decayed_counts`, where they are known.
     """
     at = log_time // spec.pop_step * spec.pop_step
     seen = items["first_event"] != NEVER
-    elapsed = np.where(seen, at - items["pop_time"], 0)
-    counts = items["popularity"] * decay(elapsed, spec.popularity_half_lives, forever=True)  # (N, H)
+    counts = decayed_counts(items, log_time, spec) if counts is None else counts
     age = np.where(seen, np.maximum(at - items["first_event"], 0), 0) / DAY
-    rates = np.log(counts[:, :-1] / _days(spec) + 1e-3)
-    rates = np.concatenate([rates, np.log(counts[:, -1:] / (age[:, None] + 1.0) + 1e-3)], axis=1)
-    trend = rates[:, :-1] - rates[:, 1:]
+    rates = np.empty(counts.shape)
+    rates[:, :-1] = np.log(counts[:, :-1] / _days(spec) + 1e-3)
+    rates[:, -1] = np.log(counts[:, -1] / (age + 1.0) + 1e-3)
     repeats = items["repeats"].astype(np.float64)
     repeated = np.log((repeats + 1.0) / (items["buyers"] + 1.0))
-    others = np.stack([np.log1p(age), seen, np.log1p(items["buyers"]), repeated], axis=1)
-    return np.asarray(np.concatenate([np.log1p(counts), trend, others], axis=1), dtype=np.float32)
+    return side_by_side(
+        [np.log1p(counts), rates[:, :-1] - rates[:, 1:], np.log1p(age), seen, np.log1p(items["buyers"]), repeated]
+    )
 
 
 def _days(spec: ModelSpec) -> Float:

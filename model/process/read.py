@@ -7,6 +7,7 @@ import numpy as np
 from model.process.batch import Users
 from model.process.pair_features import pair_features
 from model.process.records import NEVER, Float, Int, Records
+from model.process.side_by_side import side_by_side
 from model.process.temporal_model import TemporalModel, UserEmbeddings, UserInputs
 from model.process.user_features import user_features
 from model.spec import FACETS, ModelSpec
@@ -21,30 +22,31 @@ def user_inputs(
     beyond N is not known here yet and left out. facets: (B, 4, d_f) text embeddings of the profiles; an all-zero facet,
     or None, means there is none.
     """
-    rows = users.rows
-    there = (rows["nb_time"] != NEVER) & (rows["nb_item"] < len(item_vectors))
-    index = np.where(there, rows["nb_item"], 0)
-    nb_v = item_vectors[index] if len(item_vectors) else np.zeros((*index.shape, spec.dim), np.float32)
+    rows, count = users.rows, len(item_vectors)
+    time, index = rows["nb_time"], rows["nb_item"]
+    there = (time != NEVER) & (index < count)
+    nb_v = np.zeros((*index.shape, spec.dim), np.float32)
+    nb_v[there] = item_vectors[index[there]]
     if facets is None:
         facets = np.zeros((len(rows), len(FACETS), spec.facet_dim), dtype=np.float32)
-    since = np.where(rows["last"] == NEVER, 0, np.maximum(at - rows["last"], 0))
-    known = users.pairs["item"] < len(item_vectors)
-    item = users.pairs["item"][known].astype(np.int64)
+    habits = user_features(rows, at, spec)
+    item = users.pairs["item"].astype(np.int64)
+    known = slice(None) if item.max(initial=-1) < count else item < count
     return UserInputs(
         rows=rows,
-        since=since.astype(np.float32),
-        gap_stats=np.stack([rows["log_gap_sum"], rows["gaps"]], axis=1).astype(np.float32),
-        habits=user_features(rows, at, spec),
-        nb_v=nb_v * there[..., None].astype(np.float32),
+        since=np.where(rows["last"] == NEVER, 0, np.maximum(at - rows["last"], 0)).astype(np.float32),
+        gap_stats=side_by_side([rows["log_gap_sum"], rows["gaps"]]),
+        habits=habits,
+        nb_v=nb_v,
         nb_type=rows["nb_type"].astype(np.int64),
-        nb_gap=np.where(there, np.maximum(at[:, None] - rows["nb_time"], 0), 0).astype(np.float32),
+        nb_gap=np.where(there, np.maximum(at[:, None] - time, 0), 0).astype(np.float32),
         nb_mask=there.astype(np.float32),
-        pair_features=pair_features(users, known, at, items, spec),
-        pair_v=item_vectors[item],
+        pair_features=pair_features(users, known, at, habits, items, spec),
+        pair_v=item_vectors[item[known]],
         pair_row=users.owner()[known],
-        pair_item=item,
+        pair_item=item[known],
         facets=facets,
-        has=np.any(facets != 0.0, axis=2).astype(np.float32),
+        has=np.any(facets, axis=2).astype(np.float32),
     )
 
 
@@ -54,5 +56,5 @@ def pair_scores(inputs: UserInputs, embedded: UserEmbeddings, model: TemporalMod
     if not len(item):
         return row, item, np.empty(0, dtype=np.float32)
     agreement = np.einsum("md,md->m", embedded.h[row], inputs.pair_v)
-    query = np.concatenate([embedded.q_pair[row], agreement[:, None]], axis=1)
+    query = side_by_side([embedded.q_pair[row], agreement])
     return row, item, model.score_pairs(inputs.pair_features, query)

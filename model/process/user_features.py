@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from model.process.records import NEVER, Float, Int, Records
+from model.process.side_by_side import side_by_side
 from model.spec import DAY, ModelSpec
 
 USER_FEATURES = 7
@@ -27,4 +28,4 @@ def user_features(rows: Records, at: Int, spec: ModelSpec) -> Float:
         np.log1p(since / DAY),
         (np.log1p(since) - own_gap) / spec.sigma_log_gap,
     ]
-    return np.stack([np.asarray(c, dtype=np.float32) for c in columns], axis=1)
+    return side_by_side(columns)

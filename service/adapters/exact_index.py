@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from model.process.records import Float, Int
@@ -70,6 +72,19 @@ class ExactIndex(ItemRows):
         """The k available items with the highest of `scores` (N,), best first."""
         return self._best(scores.astype(np.float32), k, exclude, allowed)
 
+    def best_many(
+        self, scores: Float, k: int, exclude: tuple[Int, Int], allowed: Mask | None = None
+    ) -> list[tuple[Int, Float]]:
+        """The same of each row of `scores` (B, N), which it spoils. exclude: (row, index)."""
+        row, item = exclude
+        known = item < scores.shape[1]
+        scores[row[known], item[known]] = -np.inf
+        shut = ~self._available[: scores.shape[1]]
+        if allowed is not None:
+            shut |= ~allowed
+        scores[:, shut] = -np.inf
+        return highest_of_each(scores, k)
+
     def nearest(self, vector: Float, k: int, exclude: Int, allowed: Mask | None = None) -> tuple[Int, Float]:
         """The k available items whose vectors point most nearly in the direction of `vector` (d,): (index, cosine)."""
         count = len(self._ids)
@@ -101,3 +116,20 @@ def highest(scores: Float, k: int) -> tuple[Int, Float]:
     candidates = np.flatnonzero((scores >= least) & (scores > -np.inf))
     best = candidates[np.argsort(-scores[candidates], kind="stable")[:k]]
     return best, scores[best]
+
+
+def highest_of_each(scores: Float, k: int) -> list[tuple[Int, Float]]:
+    """`highest` of each row of (B, N)."""
+    rows, count = scores.shape
+    k = min(k, count)
+    if k <= 0:
+        return [highest(row, k) for row in scores]
+    least = np.partition(scores, count - k, axis=1)[:, count - k]
+    reached = scores >= np.maximum(least, np.finfo(np.float32).min)[:, None]
+    row, place = np.divmod(np.flatnonzero(reached), count)  # numpy looks for them twice as long in two dimensions
+    values = scores[row, place]
+    order = np.lexsort((place, -values, row))
+    row, place, values = row[order], place[order], values[order]
+    starts = np.searchsorted(row, np.arange(rows + 1)).tolist()
+    spans = (slice(start, min(start + k, stop)) for start, stop in pairwise(starts))
+    return [(place[span], values[span]) for span in spans]

@@ -49,6 +49,13 @@ class ItemLists:
         self._rows[place, :-1] = rows
         self._rows[place, -1] = np.where(available, 0.0, CLOSED)
 
+    def rank(self, query: Float, index: Int) -> Int:
+        """How many lists a search under the query (D,) reads before that of each item at `index` (B,), all below N."""
+        ranks = np.empty(len(self.centres), np.int64)
+        ranks[np.argsort(-(self.centres @ query), kind="stable")] = np.arange(len(ranks))
+        own = np.searchsorted(self._starts, self._place[index], side="right") - 1
+        return ranks[own]
+
     def search(self, query: Float, probes: int, allowed: Mask | None = None) -> tuple[Int, Float]:
         """Index and score of the available items in the `probes` lists whose centres score highest under the query
         (D,), in no order; allowed: (N or more,)."""

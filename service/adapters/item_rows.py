@@ -7,13 +7,12 @@ Not safe for use while another thread writes: the caller applies entries between
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from model.process.apply import visible_items
-from model.process.decay import decay
-from model.process.popularity import popularity_features
+from model.process.popularity import decayed_counts, popularity_features
 from model.process.records import NEVER, Float, Int, Records, counters_of, layout, new_items
 from model.process.temporal_model import TemporalModel
 from model.spec import DAY
@@ -22,6 +21,7 @@ from service.core.motion import Motion
 from service.core.types import FeedEntry, Position
 from service.ports import Chore, FeedLost
 
+_NOTHING: Int = np.empty(0, np.int64)
 _SMALLEST = 1_024  # rows that are there from the start
 _CHUNK = 4_000
 """Items whose popularity one chore computes: few enough to be taken over between two requests."""
@@ -97,7 +97,7 @@ class ItemRows:
         self._register(ids)
         everything = np.arange(len(ids))
         self._matrix[everything, : self.spec.dim] = visible = visible_items(items, position.tick, self.model)
-        self._norms[everything] = np.linalg.norm(visible, axis=1)
+        self._norms[everything] = _lengths(visible)
         self._counters[everything] = counters_of(items, self.spec)
         self._weigh(everything)
         self._open(everything)
@@ -114,9 +114,9 @@ class ItemRows:
             raise FeedLost(f"an entry adds items from index {first} on, but only {len(self._ids)} are known")
         if new := entry.new_items[len(self._ids) - first :]:
             self._add(new)
-        touched = self._count(entry)
+        touched, moved = self._count(entry), _NOTHING
         if entry.position.offset >= self._loaded_at:
-            self._show(entry)
+            moved = self._show(entry)
             touched = np.union1d(touched, self._describe(entry)) if entry.documents else touched
         newer = entry.position.offset >= self._position.offset
         self._position = replace(
@@ -124,24 +124,16 @@ class ItemRows:
             offset=entry.position.offset if newer else self._position.offset,
             tick=entry.position.tick if newer else self._position.tick,
         )
-        self._move(max(self._position.log_time, entry.position.log_time), touched)
+        self._move(max(self._position.log_time, entry.position.log_time), touched, moved)
 
     def advance(self, log_time: int) -> None:
         """Moves the time that popularity's decay and availability are judged by (never back)."""
         if log_time > self._position.log_time:
-            self._move(log_time, np.empty(0, dtype=np.int64))
+            self._move(log_time, _NOTHING, _NOTHING)
 
     def popularity(self) -> Float:
         """(N,) counts with a half-life of 7 days, at floor(log_time / pop_step)."""
         return _read_only(self._counts[: len(self._ids)])
-
-    def _decayed(self, counters: Records, log_time: int) -> Float:
-        """(B,) the 7-day counts of `counters` (B,) at that floor."""
-        elapsed = log_time // self.spec.pop_step * self.spec.pop_step - counters["pop_time"]
-        elapsed[counters["first_event"] == NEVER] = 0
-        half_life = self.spec.popularity_half_lives[self._week]
-        counts: Float = counters["popularity"][:, self._week] * decay(elapsed, (half_life,))[:, 0]
-        return counts
 
     def chore(self) -> Chore | None:
         """What may be done beside the requests; None if there is nothing."""
@@ -150,15 +142,15 @@ class ItemRows:
         start, stop = self._behind, min(self._behind + _CHUNK, len(self._ids))
         return _Weighing(self, start, self._counters[start:stop].copy(), self._position.log_time)
 
-    def weigh(self, start: int, counters: Records, popularity: Float, log_time: int) -> None:
-        """Takes over the popularity (B, P) that was computed from counters (B,) of the items from `start` on, as of
-        `log_time`; what was touched since has a newer one."""
+    def weigh(self, start: int, counters: Records, counts: Float, popularity: Float, log_time: int) -> None:
+        """Takes over the counts (B,) and popularity (B, P) that were computed from counters (B,) of the items from
+        `start` on, as of `log_time`; what was touched since has newer ones."""
         if start != self._behind or log_time // self.spec.pop_step != self._position.log_time // self.spec.pop_step:
             return
         index = np.arange(start, start + len(counters))
         index = index[self._counters["offset"][index] == counters["offset"]]
         self._matrix[index, self.spec.dim :] = popularity[index - start]
-        self._counts[index] = self._decayed(self._counters[index], log_time)
+        self._counts[index] = counts[index - start]
         self._written(index)
         self._behind += len(counters)
 
@@ -173,8 +165,8 @@ class ItemRows:
         columns = (self._matrix, self._counters, self._available, self._norms, self._counts)
         return sum(column[: len(self._ids)].nbytes for column in columns)
 
-    def _written(self, index: Int, moved: bool = False) -> None:
-        """Told after the rows or the availability of the items at `index` have changed; moved: their vectors, too."""
+    def _written(self, index: Int, moved: int = 0) -> None:
+        """Told after the rows or the availability of the items at `index` have changed; moved: how many vectors did."""
 
     def _add(self, ids: Sequence[str]) -> None:
         """Registers items that did nothing yet."""
@@ -203,15 +195,17 @@ class ItemRows:
         self._counts = np.concatenate([self._counts, np.zeros(more, dtype=np.float32)])
         self._motion.grow(capacity + more)
 
-    def _show(self, entry: FeedEntry) -> None:
-        """Takes over vectors, and how far they moved; a new item's first one is no movement."""
+    def _show(self, entry: FeedEntry) -> Int:
+        """Takes over vectors, and how far they moved; a new item's first one is no movement. Returns the indexes."""
         index = entry.vector_index.astype(np.int64)
+        if not len(index):
+            return index
         shown = self._norms[index] > 0.0
-        distance = np.linalg.norm(entry.vectors - self._matrix[index, : self.spec.dim], axis=1)
+        distance = _lengths(entry.vectors - self._matrix[index, : self.spec.dim])
         self._motion.add(index[shown], distance[shown], max(self._position.log_time, entry.position.log_time))
         self._matrix[index, : self.spec.dim] = entry.vectors
-        self._norms[index] = np.linalg.norm(entry.vectors, axis=1)
-        self._written(index, moved=True)
+        self._norms[index] = _lengths(entry.vectors)
+        return index
 
     def _describe(self, entry: FeedEntry) -> Int:
         """Takes over what lists filter by; returns the indexes."""
@@ -226,26 +220,37 @@ class ItemRows:
         self._counters[index] = entry.counters[newer]
         return index
 
-    def _move(self, log_time: int, touched: Int) -> None:
-        """Moves the time and refreshes what it changes: popularity of all items at a new step, else of `touched`."""
-        step = self.spec.pop_step
+    def _move(self, log_time: int, touched: Int, moved: Int) -> None:
+        """Moves the time and refreshes what it changes: popularity of all items at a new step, else of `touched`.
+
+        moved: items whose vectors were written.
+        """
+        step, count = self.spec.pop_step, len(self._ids)
         stepped = log_time // step != self._position.log_time // step
         self._position = replace(self._position, log_time=log_time)
         if stepped:
-            self._behind = len(self._ids) if self._at_once else 0
-        weighed = np.arange(len(self._ids)) if stepped and self._at_once else touched
-        opened = np.arange(len(self._ids)) if log_time >= self._next_change else touched
+            self._behind = count if self._at_once else 0
+        weighed = np.arange(count) if stepped and self._at_once else touched
+        opened = np.arange(count) if log_time >= self._next_change else touched
         self._weigh(weighed)
         self._open(opened)
-        self._written(weighed if len(weighed) >= len(opened) else opened)
+        written = weighed if len(weighed) >= len(opened) else opened
+        if len(moved) and len(written) < count and not np.array_equal(moved, written):
+            written = np.union1d(moved, written)
+        self._written(written, len(moved))
 
     def _weigh(self, index: Int) -> None:
         """Popularity of the items at `index`, at the log's time."""
         if len(index):
-            counters, log_time = self._counters[index], self._position.log_time
-            self._counts[index] = self._decayed(counters, log_time)
-            features = popularity_features(counters, log_time, self.spec)
-            self._matrix[index, self.spec.dim :] = self.model.popularity(features)
+            self._counts[index], self._matrix[index, self.spec.dim :] = self.weighed(
+                self._counters[index], self._position.log_time
+            )
+
+    def weighed(self, counters: Records, log_time: int) -> tuple[Float, Float]:
+        """(B,) counts with a half-life of 7 days and (B, P) popularity of `counters` (B,), at that time."""
+        counts = decayed_counts(counters, log_time, self.spec)
+        features = popularity_features(counters, log_time, self.spec, counts)
+        return counts[:, self._week], self.model.popularity(features)
 
     def _open(self, index: Int) -> None:
         """Availability of the items at `index`, at the log's time."""
@@ -268,14 +273,18 @@ class _Weighing:
     start: int
     counters: Records
     log_time: int
-    popularity: Float = field(default_factory=lambda: np.empty(0, np.float32))
+    found: tuple[Float, Float] = (np.empty(0, np.float32), np.empty(0, np.float32))
 
     def compute(self) -> None:
-        spec, model = self.rows.spec, self.rows.model
-        self.popularity = model.popularity(popularity_features(self.counters, self.log_time, spec))
+        self.found = self.rows.weighed(self.counters, self.log_time)
 
     def finish(self) -> None:
-        self.rows.weigh(self.start, self.counters, self.popularity, self.log_time)
+        self.rows.weigh(self.start, self.counters, *self.found, self.log_time)
+
+
+def _lengths(vectors: Float) -> Float:
+    """(B,) of vectors (B, d)."""
+    return np.asarray(np.sqrt(np.einsum("bd,bd->b", vectors, vectors)))
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

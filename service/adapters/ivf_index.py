@@ -97,12 +97,12 @@ class IvfIndex(ExactIndex):
         if self._searches % (_MEASURED_EVERY // _QUERIES) == 1 or len(self._asked) < _QUERIES:
             self._asked.append(query)
 
-    def _written(self, index: Int, moved: bool = False) -> None:
+    def _written(self, index: Int, moved: int = 0) -> None:
         if self._dirty is not None:
             self._dirty.append(index)
         if self._lists is not None:
+            self._moved += moved
             inside = index[index < len(self._lists)]
-            self._moved += moved * len(inside)
             self._lists.write(inside, self._matrix[inside], self._available[inside])
 
     def chore(self) -> Chore | None:
@@ -180,20 +180,21 @@ class Measuring:
     found: tuple[int, float] = field(default=(0, 0.0))
 
     def compute(self) -> None:
-        true = [(query, self.index.truth(query)) for query in self.queries]
+        """By the lists that the true ones are in: what was searched and what is true would be of two moments."""
+        most = len(self.lists.centres)
+        ranks = np.concatenate([self._ranks(query) for query in self.queries])
         probes = 4
         while True:
-            probes = min(2 * probes, len(self.lists.centres))
-            recall = float(np.mean([self._recall(query, probes, best) for query, best in true]))
-            if recall >= RECALL or probes == len(self.lists.centres):
+            probes = min(2 * probes, most)
+            recall = float(np.mean(ranks < probes)) if len(ranks) else 1.0
+            if recall >= RECALL or probes == most:
                 break
         self.found = probes, recall
 
-    def _recall(self, query: Float, probes: int, best: Int) -> float:
-        if not len(best):
-            return 1.0
-        found, scores = self.lists.search(query, probes)
-        return float(np.isin(best, _best_of(found, scores, DEPTH)[0]).mean())
+    def _ranks(self, query: Float) -> Int:
+        """Of the lists of the query's true Top-100; items that are in none yet are searched one and all."""
+        best = self.index.truth(query)
+        return self.lists.rank(query, best[best < len(self.lists)])
 
     def finish(self) -> None:
         self.index.measured(self.lists, *self.found)

@@ -27,6 +27,7 @@ from service.api import (
     users,
 )
 from service.api.edge import Edge
+from service.api.hot_route import HotRoute
 from service.api.services import ApiServices
 
 DESCRIPTION = (
@@ -55,6 +56,7 @@ def create_app(services: ApiServices) -> FastAPI:
     app.mount(docs.ASSETS, docs.assets())
     problems.install(app)
     openapi.install(app, services.gate.guards)
+    app.add_middleware(HotRoute)
     app.add_middleware(
         Edge,
         gate=services.gate,

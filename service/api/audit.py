@@ -34,10 +34,12 @@ class Audit:
             except OSError as exc:
                 raise ConfigurationError(f"the audit file {path} cannot be written: {exc.strerror}") from exc
 
+    def watches(self, scope: Scope | None, method: str) -> bool:
+        """Whether such a request leaves a line."""
+        return scope in _WATCHED and (method not in _READ or scope == "privacy")
+
     def note(self, key: str | None, scope: Scope | None, method: str, path: str, status: int, request_id: str) -> None:
         """path: without ids of persons."""
-        if scope not in _WATCHED or (method in _READ and scope != "privacy"):
-            return
         line = {"key": key, "scope": scope, "method": method, "path": path, "status": status, "request_id": request_id}
         log.info("audit", **line)
         if self._file is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from functools import lru_cache
@@ -18,6 +19,8 @@ from service.api.problems import Problem, answer, problem_of
 from service.api.timings import Timings
 
 log = structlog.get_logger("peregrine.access")
+_debug = logging.getLogger("peregrine.access")
+"""Asked before a line at debug level is made: that costs more than all else here."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _SECURITY: tuple[tuple[str, str], ...] = (
@@ -63,7 +66,8 @@ class Edge:
     async def _handle(self, request: _Request, receive: Receive) -> None:
         scope = request.scope
         visit = self._gate.visit(scope["method"], scope["path"], Headers(scope=scope))
-        request.headers += visit.headers
+        if visit.headers:
+            request.headers += visit.headers
         try:
             if refusal := visit.refusal or self._overload(scope):
                 await answer(refusal, scope["path"], request.id)(scope, receive, request.send)
@@ -76,8 +80,9 @@ class Edge:
             if not request.status:
                 await answer(problem, scope["path"], request.id)(scope, receive, request.send)
         finally:
-            path = _shown(scope["path"])
-            self._audit.note(visit.key, visit.scope, scope["method"], path, request.status, request.id)
+            if self._audit.watches(visit.scope, scope["method"]):
+                path = _shown(scope["path"])
+                self._audit.note(visit.key, visit.scope, scope["method"], path, request.status, request.id)
 
     def _overload(self, scope: Scope) -> Problem | None:
         if scope["path"].startswith(_LIMITED) and self._in_flight > self._max_in_flight:
@@ -90,8 +95,8 @@ class _Request:
     every answer to it."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        given = Headers(scope=scope).get("x-request-id", "")
-        self.id = given if _REQUEST_ID.fullmatch(given) else uuid7()
+        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
+        self.id = given if given and _REQUEST_ID.fullmatch(given) else uuid7()
         self.scope = scope
         self.status = 0
         self.headers = _SECURITY
@@ -116,6 +121,8 @@ class _Request:
     def write_line(self) -> None:
         """Good answers at debug level: the hot path must not wait for a log."""
         level = "debug" if self.status < 400 else "error" if self.status == 500 else "info"
+        if level == "debug" and not _debug.isEnabledFor(logging.DEBUG):
+            return
         milliseconds = round(1000 * self.seconds, 2)
         scope = self.scope
         getattr(log, level)(

@@ -32,8 +32,11 @@ from service.trials import Seat, UnknownVariant
 
 router = APIRouter(tags=["recommendations"], route_class=BareRoute)
 
+_PLAIN = frozenset(PlainQuery.model_fields)
+"""Parameters that need no rules."""
+LONGEST_ID = 256
 UserId = Annotated[
-    str, Path(min_length=1, max_length=256, pattern=PLAIN, description="Any id; unknown users get a list, too.")
+    str, Path(min_length=1, max_length=LONGEST_ID, pattern=PLAIN, description="Any id; unknown users get a list, too.")
 ]
 
 
@@ -47,7 +50,7 @@ UserId = Annotated[
 async def get_recommendations(request: Request, user_id: UserId) -> Response:
     """The best items for a user, best first. Server-Timing tells what each stage took."""
     services = services_of(request)
-    if request.query_params.keys() <= PlainQuery.model_fields.keys():
+    if request.query_params.keys() <= _PLAIN:
         plain = read_query(request, PlainQuery)
         asked = Asked(user_id, plain.k, plain.at, plain.exclude_seen, plain.min_offset, plain.explain)
         return await _answer(request, asked, seat_of(services, user_id, None), services)

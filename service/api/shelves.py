@@ -97,7 +97,7 @@ async def get_similar_users(
     known = await read_users([user_id], reader, model)
     if known is None:
         raise StoreUnavailable("the user cannot be read")
-    if known.is_off:
+    if known.is_off():
         raise Problem(409, f"user {user_id!r} is switched off")
     if not known.users.rows["events"][0]:
         raise Problem(404, f"user {user_id!r} has no event")

@@ -3,7 +3,7 @@
 latency   GETs at a steady rate while events go in and ticks close; timed from when each was due (open loop), so that a
           slow answer cannot hide by delaying the next question
 capacity  as many GETs as some callers get answered, one after the other; the same of a bare FastAPI application
-batch     lists a second that whole batches of users make
+batch     lists a second that whole batches of users make, and that one caller gets who asks for one after the other
 index     recall against a search of every item, time of an update, memory (`bench_index`)
 
 Stores, worker, API and this generator share the machine.
@@ -111,6 +111,7 @@ async def _measure(stack: Stack, traffic: Traffic, folder: Path, seconds: float,
         report = await _latency(wire, traffic, seconds, rate)
         terminal.say("capacity of one API process")
         report["capacity_rps"] = await _capacity(wire, traffic, max(3.0, seconds / 4))
+        report["single_rps"] = await _capacity(wire, traffic, max(3.0, seconds / 12), callers=1)
         report["batch_rps"] = await _batches(wire, traffic)
         with _bare(answer, folder) as url:
             async with Wire(url) as bare:
@@ -120,14 +121,20 @@ async def _measure(stack: Stack, traffic: Traffic, folder: Path, seconds: float,
 
 
 async def _settled(wire: Wire, traffic: Traffic) -> None:
-    """Returns when caches are warm and the index has what lists it wants, and has measured them."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        await _capacity(wire, traffic, _WARM_UP)
+    """Returns when caches are warm, the index has what lists it wants and has measured them, and items are copied for
+    the comparison with a memory that stands still."""
+    stop, deadline = asyncio.Event(), time.monotonic() + _PATIENCE
+    await _capacity(wire, traffic, _WARM_UP)
+    load = asyncio.create_task(_load(wire, traffic, stop))
+    while time.monotonic() < deadline:
+        await _capacity(wire, traffic, 1.0, callers=1)
         _, metrics = await wire.fetch("GET", "/metrics")
         read = re.search(rb"peregrine_index_lists_read ([0-9.]+)", metrics)
-        if traffic.items < LEAST or (read and float(read[1]) < 1.0) or time.monotonic() > deadline:
-            return
+        made = traffic.items < LEAST or (read is not None and float(read[1]) < 1.0)
+        if made and re.search(rb'peregrine_live_evaluated_total.contender="frozen"', metrics):
+            break
+    stop.set()
+    await load
 
 
 async def _latency(wire: Wire, traffic: Traffic, seconds: float, rate: float) -> dict[str, Any]:
@@ -177,8 +184,8 @@ async def _load(wire: Wire, traffic: Traffic, stop: asyncio.Event) -> None:
         sent += BATCH
 
 
-async def _capacity(wire: Wire, traffic: Traffic, seconds: float) -> float:
-    """Answers a second that CALLERS get together."""
+async def _capacity(wire: Wire, traffic: Traffic, seconds: float, callers: int = CALLERS) -> float:
+    """Answers a second that the callers get together."""
     answered, begun = 0, time.perf_counter()
 
     async def call() -> None:
@@ -188,7 +195,7 @@ async def _capacity(wire: Wire, traffic: Traffic, seconds: float) -> float:
             answered += 1
 
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(CALLERS):
+        for _ in range(callers):
             tasks.create_task(call())
     return round(answered / (time.perf_counter() - begun), 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,7 +28,7 @@ class Crowd:
 
     def note(self, user_id: str, h: Float) -> None:
         """The user's embedding (d,) from now on; the zero vector resembles nobody."""
-        length = float(np.linalg.norm(h))
+        length = math.sqrt(float(h @ h))
         if not len(self._units):
             self._units = np.zeros((self._most, len(h)), np.float32)
         place = self._places.get(user_id)

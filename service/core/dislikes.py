@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.process.records import NEVER, Float, Int
+from model.process.records import NEVER, Float, Int, Records
 from model.spec import ModelSpec
 
 PUSH = 0.5
 """Share of the embedding's length that it is turned away by."""
 
 
-def disliked(row: np.void, spec: ModelSpec) -> Int:
-    """Indexes of the recent items of one user whose newest event is a dislike."""
+def dislikers(rows: Records, spec: ModelSpec) -> Int:
+    """Places of the users (B,) who disliked something lately: most did not."""
     if "dislike" not in spec.event_types:
         return np.empty(0, np.int64)
-    code = spec.type_code("dislike")
-    if not (row["nb_type"] == code).any():
+    return np.flatnonzero((rows["nb_type"] == spec.type_code("dislike")).any(axis=1))
+
+
+def disliked(row: np.void, spec: ModelSpec) -> Int:
+    """Indexes of the recent items of one user whose newest event is a dislike."""
+    if "dislike" not in spec.event_types or spec.type_code("dislike") not in row["nb_type"].tobytes():
         return np.empty(0, np.int64)
     there = row["nb_time"] != NEVER
     item, newest = np.unique(row["nb_item"][there], return_index=True)
-    found: Int = item[row["nb_type"][there][newest] == code].astype(np.int64)
+    found: Int = item[row["nb_type"][there][newest] == spec.type_code("dislike")].astype(np.int64)
     return found
 
 

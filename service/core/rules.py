@@ -130,9 +130,11 @@ def draw(eligible: Int, count: int, caps: Caps, rng: np.random.Generator) -> lis
     return drawn
 
 
-def lay_out(pins: Mapping[int, int], drawn: Sequence[int], ranked: Sequence[int], rng: np.random.Generator) -> Int:
+def lay_out(
+    pins: Mapping[int, int], drawn: Sequence[int], ranked: Sequence[int], rng: np.random.Generator | None
+) -> Int:
     """The list: pins (slot from 0 -> index) at their slots, or as near to them as a short list allows, drawn ones at
-    random slots, the ranked ones in order between them."""
+    random slots, the ranked ones in order between them. rng: None where nothing was drawn."""
     total = len(pins) + len(drawn) + len(ranked)
     slots = np.full(total, -1, np.int64)
     last = total - 1
@@ -140,7 +142,7 @@ def lay_out(pins: Mapping[int, int], drawn: Sequence[int], ranked: Sequence[int]
         last = min(slot, last)
         slots[last] = pins[slot]
         last -= 1
-    free = np.flatnonzero(slots < 0)
-    slots[rng.choice(free, len(drawn), replace=False)] = drawn
+    if rng is not None:
+        slots[rng.choice(np.flatnonzero(slots < 0), len(drawn), replace=False)] = drawn
     slots[slots < 0] = ranked
     return slots

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 LATEST = 4_102_444_800
@@ -41,6 +42,7 @@ def _parse_text(text: str) -> int:
         raise TimeError(f"is no valid time: {exc}") from exc
 
 
+@lru_cache(maxsize=4_096)
 def format_time(seconds: int) -> str:
-    """RFC 3339 in UTC, to the second."""
+    """RFC 3339 in UTC, to the second. Lists name the same moments again and again."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -32,6 +32,6 @@ async def similar_users(
     now = await read_users([other for other, _ in candidates], reader, model)
     if now is None:
         return []
-    there = [bool(now.users.rows["events"][place]) and not now.one(place).is_off for place in range(len(now))]
+    there = [bool(now.users.rows["events"][place]) and not now.is_off(place) for place in range(len(now))]
     crowd.forget([other for (other, _), one in zip(candidates, there, strict=True) if not one])
     return [candidate for candidate, one in zip(candidates, there, strict=True) if one][:k]

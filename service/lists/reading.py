@@ -51,10 +51,9 @@ class Known:
         users = self.users
         return replace(self, users=Users(users.rows.copy(), users.pairs.copy(), users.starts.copy()))
 
-    @property
-    def is_off(self) -> bool:
-        """Whether the first user is switched off."""
-        return bool(self.users.rows["flags"][0] & SWITCHED_OFF)
+    def is_off(self, place: int = 0) -> bool:
+        """Whether the user at `place` is switched off."""
+        return bool(self.users.rows["flags"][place] & SWITCHED_OFF)
 
 
 def join(some: Sequence[Known]) -> Known:
@@ -101,8 +100,16 @@ async def read_together(wanted: Sequence[Wanted]) -> list[Known | None]:
         except StoreUnavailable as exc:
             log.warning("state_not_read", reason=str(exc), users=len(places))
             continue
-        found |= {place: _known([read], model) for place, read in zip(places, reads, strict=True)}
+        found |= zip(places, _each(reads, model), strict=True)
     return [found.get(place) for place in range(len(wanted))]
+
+
+def _each(reads: Sequence[UserRead], model: TemporalModel) -> list[Known | None]:
+    """Unpacked together; if one cannot be read, each alone, so that it costs the others nothing."""
+    whole = _known(reads, model)
+    if whole is None:
+        return [_known([read], model) for read in reads] if len(reads) > 1 else [None]
+    return [whole.one(place) for place in range(len(reads))]
 
 
 async def read_users(user_ids: Sequence[str], reader: StateReader, model: TemporalModel) -> Known | None:
@@ -116,8 +123,11 @@ async def read_users(user_ids: Sequence[str], reader: StateReader, model: Tempor
 
 def _known(reads: Sequence[UserRead], model: TemporalModel) -> Known | None:
     try:
-        blank = new_users(1, model.spec, model.initial_user).tobytes()
-        users = unpack_users([read.blob or blank for read in reads], model.spec)
+        blobs = [read.blob for read in reads]
+        if None in blobs:
+            blank = new_users(1, model.spec, model.initial_user).tobytes()
+            blobs = [blob or blank for blob in blobs]
+        users = unpack_users([blob for blob in blobs if blob is not None], model.spec)
     except UnreadableRecord as exc:
         log.warning("state_not_read", reason=str(exc))
         return None

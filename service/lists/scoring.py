@@ -26,12 +26,14 @@ log = structlog.get_logger("peregrine.scoring")
 @dataclass(frozen=True, slots=True)
 class Scored:
     """queries: (B, d + P) against the item index; additions: what the users' own pairs add: (user, index, score); dead:
-    stages without which this was made; scores: (B, N) of all items, where they were computed in one pass."""
+    stages without which this was made; scores: (B, N) of all items, where they were computed in one pass; is_sound:
+    whether all of them are finite."""
 
     queries: Float
     additions: tuple[Int, Int, Float]
     dead: tuple[str, ...] = ()
     scores: Float | None = None
+    is_sound: bool = False
 
     def some(self, start: int, stop: int) -> Scored:
         """Of the users [start, stop); their pairs stand side by side."""
@@ -39,7 +41,7 @@ class Scored:
         own = slice(*np.searchsorted(owner, (start, stop)))
         additions = owner[own] - start, item[own], addition[own]
         scores = None if self.scores is None else self.scores[start:stop]
-        return Scored(self.queries[start:stop], additions, self.dead, scores)
+        return Scored(self.queries[start:stop], additions, self.dead, scores, self.is_sound)
 
     def against(self, index: ItemIndex) -> Scored:
         """With the scores of all items, in one matrix pass."""
@@ -47,19 +49,21 @@ class Scored:
 
     @property
     def is_finite(self) -> bool:
-        return bool(np.isfinite(self.queries).all())
+        return self.is_sound or bool(np.isfinite(self.queries).all())
 
 
 def moment(asked: int | None, known: Known, now: int | None) -> Int:
-    """(1,) the moment [s] to score the first user at: the one asked for, or now. Raises MomentPassed."""
-    last = int(known.users.rows["last"][0])
-    if asked is not None and asked < last:
+    """(B,) the moment [s] to score each user at: the one asked for, or now. Raises MomentPassed."""
+    last = known.users.rows["last"]
+    if asked is None:
+        return np.asarray(np.maximum(now or 0, last))
+    if (passed := last > asked).any():
+        newest = int(last[passed][0])
         raise MomentPassed(
-            f"at={format_time(asked)} lies before the user's last event at {format_time(last)}, and memory has moved "
+            f"at={format_time(asked)} lies before the user's last event at {format_time(newest)}, and memory has moved "
             "past it"
         )
-    at = asked if asked is not None else max(now or 0, last)
-    return np.array([at], dtype=np.int64)
+    return np.full(len(last), asked)
 
 
 def score(known: Known, at: Int, index: ItemIndex, model: TemporalModel) -> Scored:
@@ -68,12 +72,13 @@ def score(known: Known, at: Int, index: ItemIndex, model: TemporalModel) -> Scor
     embedded = model.embed_users(inputs)
     h = turn_away(embedded.h, known.users, index, model.spec)
     queries = widen_users(h, embedded.w_pop)
+    is_sound = bool(np.isfinite(queries).all())
     try:
-        return Scored(queries, pair_scores(inputs, embedded, model))
+        return Scored(queries, pair_scores(inputs, embedded, model), is_sound=is_sound)
     except GraphFailed as exc:
         log.warning("pairs_not_scored", reason=str(exc))
         nothing = np.empty(0, np.int64)
-        return Scored(queries, (nothing, nothing, np.empty(0, np.float32)), ("pairs",))
+        return Scored(queries, (nothing, nothing, np.empty(0, np.float32)), ("pairs",), is_sound=is_sound)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,12 @@ class Prepared:
     allowed: Mask | None
     bonus: Float | None
 
+    @property
+    def is_a_search(self) -> bool:
+        """Whether nothing is asked of the list as a whole, so that the best of what may be in it are the list."""
+        rules = self.rules
+        return not (rules.pins or rules.caps or rules.diversity or rules.exploration)
+
 
 def prepare(rules: Rules, index: ItemIndex) -> Prepared:
     """Holds until the index is written again."""
@@ -58,8 +64,8 @@ def choose(prepared: Prepared, k: int, exclude: Int, served: Int, search: Search
     caps = Caps([(index.attributes.codes(field), most) for field, most in rules.caps])
     for item in pins.values():
         caps.take(item)
-    rng = np.random.default_rng([rules.seed, len(served)])
-    drawn = _explore(rules, k - len(pins), allowed, exclude, caps, index, rng)
+    rng = np.random.default_rng([rules.seed, len(served)]) if rules.exploration else None
+    drawn = [] if rng is None else _explore(rules, k - len(pins), allowed, exclude, caps, index, rng)
     exclude = np.concatenate([exclude, np.array(drawn, np.int64)])
     found, scores = _rank(rules, k - len(pins) - len(drawn), exclude, allowed, bonus, caps, search, index)
     placed = lay_out(pins, drawn, found.tolist(), rng)
@@ -130,7 +136,7 @@ def _explore(
     rng: np.random.Generator,
 ) -> list[int]:
     """Items drawn evenly from all that may be in the list; the share holds on the average of many lists."""
-    count = min(room, int(rules.exploration * room + rng.random())) if rules.exploration else 0
+    count = min(room, int(rules.exploration * room + rng.random()))
     if count <= 0:
         return []
     eligible = index.available.copy() if allowed is None else index.available & allowed

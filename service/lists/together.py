@@ -1,7 +1,7 @@
 """Requests that are under way at the same time share their work: one round trip for their users, one embedding.
 
-Nobody waits for company. A read takes along whoever came while the one before was under way; an embedding those who are
-ready in the same turn of the event loop, and that is who was read together.
+Nobody waits for company. A read takes along whoever came while the one before was under way and its lists were made; an
+embedding those who are ready in the same turn of the event loop, and that is who was read together.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ A = TypeVar("A")
 
 MOST = 32
 """Questions answered together: few enough that others get their turn soon."""
+
+
+TURNS = 3
+"""Of the event loop between two calls, in which those who were answered go on first: more come meanwhile, and share."""
 
 
 class Together(Generic[Q, A]):
@@ -39,6 +43,8 @@ class Together(Generic[Q, A]):
         while self._waiting:
             some, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             await self._tell(some)
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
 
     async def _tell(self, some: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
         try:

@@ -40,6 +40,30 @@ def test_filters_and_boosts_are_inside_the_search(
     assert index.available.tolist() == available[:count]
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    rows=st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0, -1.0]), min_size=9, max_size=9), min_size=1, max_size=4),
+    allowed=masks,
+    available=masks,
+    k=st.integers(0, 12),
+    left=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 11)), max_size=6),
+)
+def test_the_best_of_many_rows_are_the_best_of_each(
+    rows: list[list[float]], allowed: list[bool], available: list[bool], k: int, left: list[tuple[int, int]]
+) -> None:
+    """Items 9 to 11 are not known here yet."""
+    index, scores = loaded([0.0] * 9, available[:9]), np.array(rows, np.float32)
+    left = [(row, item) for row, item in left if row < len(rows)]
+    exclude = np.array([row for row, _ in left], np.int64), np.array([item for _, item in left], np.int64)
+    mask = np.array(allowed[:9])
+    many = index.best_many(scores.copy(), k, exclude, mask)
+    assert len(many) == len(rows)
+    for place, (found, values) in enumerate(many):
+        out = exclude[1][exclude[0] == place]
+        expected, best = index.best(scores[place].copy(), k, out[out < 9], mask)
+        assert (found.tolist(), values.tolist()) == (expected.tolist(), best.tolist())
+
+
 def test_many_queries_score_as_one_does() -> None:
     rng = np.random.default_rng(1)
     publisher = Publisher(30)

@@ -14,6 +14,8 @@ from pydantic import BaseModel
 from service.api.list_queries import RecommendationQuery
 from service.api.list_schemas import BatchIn, BoostIn, CapsIn, MatchIn, PinIn, RankIn, RecommendIn, WhatIfEvent
 from service.api.placements import load_placements
+from service.api.schemas import ItemsQuery
+from service.api.shelf_schemas import ShelfQuery, SimilarUsersQuery, TrendingQuery
 from tests.http.conftest import Start
 from tests.http.running import Running, event
 
@@ -55,6 +57,9 @@ def test_every_option_of_a_body_is_shown(model: type[BaseModel]) -> None:
     assert set(model.model_fields) <= shown
 
 
-def test_every_parameter_of_a_query_is_shown() -> None:
+@pytest.mark.parametrize(
+    "model", [RecommendationQuery, ShelfQuery, TrendingQuery, SimilarUsersQuery, ItemsQuery], ids=lambda m: m.__name__
+)
+def test_every_parameter_of_a_query_is_shown(model: type[BaseModel]) -> None:
     shown = {name for _, target, _ in REQUESTS for name in re.findall(r"[?&](\w+)=", target)} | {"cursor"}
-    assert set(RecommendationQuery.model_fields) <= shown
+    assert set(model.model_fields) <= shown

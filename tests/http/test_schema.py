@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import time
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -24,7 +25,11 @@ from tests.http.running import Running, event
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 CASES = 10_000
 SLOW = 2.0
-"""Seconds; where the machine is known to be quiet."""
+"""Seconds that no case may take, were it asked alone."""
+AGAIN = 3
+"""Times that a slow case is asked again: the machine may have been busy with something else."""
+
+log = logging.getLogger("tests.schema")
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +47,26 @@ def operations(shop: Running) -> list[Any]:
     return [one.ok() for one in found]
 
 
-def run(shop: Running, operation: Any, examples: int, session: requests.Session) -> list[tuple[float, str]]:
-    """Seconds of each case, and what it was."""
+def run(
+    shop: Running, operation: Any, examples: int, session: requests.Session, start: int = 0
+) -> list[tuple[float, str]]:
+    """Seconds of each case, and what it was. start: of the chance that cases are made by."""
     took: list[tuple[float, str]] = []
 
-    @settings(
-        max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=True
-    )
+    @seed(start)
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy())
     def check(case: Any) -> None:
+        seconds, answer = call(case)
+        case.validate_response(answer, checks=CHECKS)
+        for _ in range(AGAIN):
+            seconds = seconds if seconds < SLOW else min(seconds, call(case)[0])
+        took.append((seconds, operation.label))
+
+    def call(case: Any) -> tuple[float, Any]:
         begun = time.perf_counter()
         answer = case.call(base_url=f"http://127.0.0.1:{shop.port}", session=session, timeout=30)
-        took.append((time.perf_counter() - begun, operation.label))
-        case.validate_response(answer, checks=CHECKS)
+        return time.perf_counter() - begun, answer
 
     check()
     return took
@@ -63,19 +75,19 @@ def run(shop: Running, operation: Any, examples: int, session: requests.Session)
 def test_every_operation_answers_as_it_is_documented(shop: Running) -> None:
     with requests.Session() as session:
         for operation in operations(shop):
-            run(shop, operation, 6, session)
+            assert max(run(shop, operation, 6, session))[0] < SLOW
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3_600)
 def test_ten_thousand_cases_answer_as_it_is_documented_and_none_slowly(shop: Running) -> None:
-    """PEREGRINE_QUIET=1 says that the machine is quiet enough for times to mean anything."""
     took: list[tuple[float, str]] = []
     with requests.Session() as session:
         found = operations(shop)
-        while len(took) < CASES:
+        for start in count():
             for operation in found:
-                took += run(shop, operation, CASES // len(found) + 50, session)
-    assert len(took) >= CASES
-    if os.environ.get("PEREGRINE_QUIET"):
-        assert max(took)[0] < SLOW, max(took)
+                took += run(shop, operation, CASES // len(found) + 50, session, start)
+            if len(took) >= CASES:
+                break
+    log.info("%d cases of %d operations, the slowest %s", len(took), len(found), sorted(took, reverse=True)[:5])
+    assert max(took)[0] < SLOW, max(took)

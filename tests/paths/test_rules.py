@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,20 @@ from tests.paths.stage import (
     pinnable,
     rules,
 )
+
+searches = st.builds(
+    replace, rules, pins=st.just(()), caps=st.just(()), diversity=st.just(0.0), exploration=st.just(0.0)
+)
+"""Rules that ask nothing of the list as a whole."""
+
+
+@pytest.fixture(scope="module")
+def disliking() -> Iterator[Stage]:
+    """With somebody who dislikes an item."""
+    with another_stage() as found:
+        found.world.post([("hater", ITEMS[4], NOW + 5)], "dislike")
+        found.ask(Request("hater", min_offset=found.world.writer.position.offset))
+        yield found
 
 
 @settings(max_examples=120, deadline=None)
@@ -190,6 +206,24 @@ def test_a_batch_gives_each_user_the_list_of_a_single_request(stage: Stage, aske
         np.testing.assert_allclose(one.scores, alone.scores, rtol=1e-4, atol=1e-4)
         assert one.pinned == alone.pinned
         assert one.explored == alone.explored
+
+
+@settings(max_examples=40, deadline=None)
+@given(asked=st.none() | searches, k=st.integers(1, 30), seen=st.sampled_from([None, 0, 150, 10_000]))
+def test_a_batch_that_is_found_at_once_leaves_out_what_each_user_s_own_list_does(
+    disliking: Stage, asked: Rules | None, k: int, seen: int | None
+) -> None:
+    """Also what they dislike, whatever a boost says of it."""
+    users = ["user-0", "stranger", "user-2", "hater"]
+    request = Request(None, k=k, at=NOW + 100, exclude_seen=seen is not None, seen_within=seen, rules=asked)
+    many = disliking.run(lambda serving: recommend_many(users, request, serving))
+    for user, one in zip(users, many, strict=True):
+        alone = disliking.ask(replace(request, user_id=user))
+        np.testing.assert_allclose(one.scores, alone.scores, rtol=1e-4, atol=1e-4)  # ties may change places
+        assert len(one.item_ids) == len(set(one.item_ids))
+        if k == 30:
+            assert set(one.item_ids) == set(alone.item_ids)
+    assert ITEMS[4] not in many[3].item_ids
 
 
 def test_hiding_and_describing_an_item_shows_in_the_next_list() -> None:

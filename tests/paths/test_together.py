@@ -30,6 +30,26 @@ async def test_who_asks_in_one_turn_is_answered_by_one_call_and_later_ones_by_th
     assert [len(call) for call in calls] == [3, MOST, 1]
 
 
+async def test_who_was_answered_goes_on_before_the_next_call_so_that_what_comes_of_it_is_in_it() -> None:
+    calls: list[list[int]] = []
+
+    async def same(some: Sequence[int]) -> Sequence[int]:
+        calls.append(list(some))
+        await asyncio.sleep(0.01)
+        return some
+
+    together = Together(same)
+
+    async def ask_twice() -> None:
+        await together.ask(1)
+        await together.ask(3)
+
+    first = asyncio.create_task(ask_twice())
+    await asyncio.sleep(0.005)
+    await asyncio.gather(first, together.ask(2))
+    assert calls == [[1], [2, 3]]
+
+
 async def test_one_that_fails_and_one_that_goes_away_cost_the_others_nothing() -> None:
     async def invert(some: Sequence[int]) -> list[float]:
         return [1 / one for one in some]
