@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
 import structlog
@@ -14,6 +16,7 @@ import uvicorn
 from service.api.app import create_app
 from service.api.services import ApiServices
 from service.errors import ConfigurationError
+from service.processes.surroundings import cores
 from service.settings import PREFIX, Settings
 from service.wiring import build_api
 
@@ -75,6 +78,11 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, services: ApiServices) -> None:
         super().__init__(config)
         self._services = services
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """With helping threads for the cores that this process may use, not for those of the machine."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(min(32, cores() + 4), "helper"))
+        await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._services.draining = True
