@@ -71,7 +71,9 @@ async def append(
     """
     if not records:
         raise Problem(422, f"none of the {total} entries is acceptable", _by_index(errors))
+    began = time.perf_counter()
     appended = await services.counts.append(services.log, kind, records)
+    services.timings.appended(time.perf_counter() - began)
     services.freshness.accepted(appended[-1].offset)
     return appended
 

@@ -27,6 +27,7 @@ from service.errors import Fenced
 from service.event_path.catalogue import Catalogue
 from service.event_path.markers import mark
 from service.event_path.working_set import WorkingSet
+from service.meter import Meter
 from service.ports import StateRecords
 
 _NONE: Int = np.empty(0, dtype=np.int64)
@@ -39,7 +40,8 @@ class NotFinite(ValueError):
 class Writer:
     """Applies log records to a state store. clock of the ticks: the log's time, or what `close_ticks` is told.
 
-    items: what is known of the store's items already; texts: of items, None for those that the log holds.
+    items: what is known of the store's items already; texts: of items, None for those that the log holds; meter: told
+    how long stages take and what becomes of commits.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class Writer:
         overlap: bool = False,
         items: Catalogue | None = None,
         texts: ItemTexts | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._store = store
+        self._meter = meter or Meter()
         self._model = model
         self._spec = model.spec
         self._learned = learned
@@ -82,7 +86,8 @@ class Writer:
         """Waits for the commit that is under way. Raises what it failed with; then only `resume` helps."""
         if self._under_way is not None:
             under_way, self._under_way = self._under_way, None
-            under_way.result()
+            with self._meter.stage("wait"):
+                under_way.result()
 
     def check(self) -> None:
         """Raises Fenced if the state is not where this writer left it: its server may have lost its last second, and
@@ -142,8 +147,9 @@ class Writer:
     def _apply_events(self, columns: Columns, places: Int, offset: int) -> None:
         user_ids, user = _codes(_at(columns.user, places))
         item_ids, item = _codes(_at(columns.item, places))
-        index, rows, new = self._records.load_items(item_ids)
-        users = self._records.load_users(user_ids)
+        with self._meter.stage("load"):
+            index, rows, new = self._records.load_items(item_ids)
+            users = self._records.load_users(user_ids)
         items = Items(rows, index.astype(np.uint32), self._items.hash[index])
         timestamps, values = columns.records.timestamp[places], columns.value[places]
         _check_finite("value", values)
@@ -156,7 +162,8 @@ class Writer:
             columns.records.offset[places],
         )
         keys, late = rows["key"].copy(), int(users.rows["late"].sum())
-        log_time = apply(users, items, events, self.position.log_time, self._model, self._items.hash)
+        with self._meter.stage("apply"):
+            log_time = apply(users, items, events, self.position.log_time, self._model, self._items.hash)
         for memory in (users.rows, items.rows):
             _check_finite("m", memory["m"])
             _check_finite("sum", memory["sum"])
@@ -242,12 +249,18 @@ class Writer:
         self.settle()
         self._records.keep(commit)
         if self._committer is None:
-            self._store.commit(commit)
+            self._write(commit)
         else:
-            self._under_way = self._committer.submit(self._store.commit, commit)
+            self._under_way = self._committer.submit(self._write, commit)
         if commit.deleted_users:
             self._records.drop(commit.deleted_users)
             self.settle()  # until then the store still has them
+
+    def _write(self, commit: Commit) -> None:
+        with self._meter.commit():
+            self._store.commit(commit)
+        self._meter.sums["applied_records"] += commit.position.offset - commit.previous
+        self._meter.levels["worker_offset"] = commit.position.offset
 
     def _ended(self, index: Int, rows: Records, tick: int, shown: Int) -> tuple[Int, Float]:
         """(indexes, their vectors visible in `tick`) of the items whose visible vector this step changes.

@@ -15,7 +15,7 @@ import uvicorn
 
 from service.api.app import create_app
 from service.api.services import ApiServices
-from service.errors import ConfigurationError
+from service.processes.listening import listen
 from service.processes.surroundings import cores
 from service.settings import PREFIX, Settings
 from service.wiring import build_api
@@ -24,7 +24,6 @@ log = structlog.get_logger("peregrine.api")
 
 GRACE_SECONDS = 10
 """How long requests under way may take when the process is told to stop."""
-_BACKLOG = 2_048
 _SWITCH_SECONDS = 0.001
 """For which a chore's thread may keep the event loop waiting; Python's default is five times that."""
 _YOUNG = 20_000
@@ -50,26 +49,6 @@ def main(settings: Settings) -> None:
         gc.set_threshold(_YOUNG)
         server.run(sockets=[listener])
     log.info("api_stopped")
-
-
-def listen(host: str, port: int, of: str = "") -> socket.socket:
-    """A listening socket. Raises ConfigurationError, which names the settings, if there can be none. of: what their
-    names begin with."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as exc:
-        raise ConfigurationError(f"{PREFIX}{of}HOST={host} is no address of this machine: {exc}") from exc
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError as exc:
-        listener.close()
-        raise ConfigurationError(
-            f"cannot listen on {PREFIX}{of}HOST={host}, {PREFIX}{of}PORT={port}: {exc.strerror}"
-        ) from exc
-    return listener
 
 
 class Server(uvicorn.Server):

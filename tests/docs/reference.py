@@ -16,6 +16,8 @@ from service.core.access import scope_of
 from service.core.types import Backlog, Totals
 from service.embedded import EmbeddedValkey
 from service.logs import configure
+from service.meter import Meter
+from service.processes.scrape import KEEPER, PROFILER, WORKER, Measured
 from service.profile_ports import Waiting
 from service.settings import PREFIX, SECRETS, Settings, load_settings
 from tests.docs.pages import DOCS
@@ -30,7 +32,7 @@ def pages(service: Running) -> dict[str, str]:
     return {
         "api.md": api(service.http.get("/openapi.json").json()),
         "cli.md": commands(),
-        "metrics.md": metrics({"api": exported(service)}),
+        "metrics.md": metrics({"api": exported(service), **others()}),
         "settings.md": settings(),
     }
 
@@ -90,13 +92,30 @@ def exported(service: Running) -> list[Metric]:
     return list(Scrape(service.services, Backlog(), Totals(), profiles).collect())
 
 
+def others() -> dict[str, list[Metric]]:
+    """What the other processes export, without what every process does."""
+    kinds = (WORKER, KEEPER, PROFILER)
+    found = {kind.name: list(Measured(kind, Meter()).collect()) for kind in kinds}
+    every = found.pop("profiler")
+    names = {family.name for family in every}
+    return {
+        **{name: [family for family in own if family.name not in names] for name, own in found.items()},
+        "worker, keeper and profiler": every,
+    }
+
+
 def metrics(by_process: Mapping[str, Iterable[Metric]]) -> str:
     lines = [
         "`GET /metrics`, in the text format of Prometheus, from every API; from worker, keeper and profiler where "
         "`PEREGRINE_METRICS_PORT` is set. A histogram has `_bucket`, `_sum` and `_count`, a summary the last two.",
     ]
     for process, families in by_process.items():
-        lines += ["", f"## {process.capitalize()}", "", *_table("metric", "kind", "labels", "what it is")]
+        lines += [
+            "",
+            f"## {process.capitalize().replace('Api', 'API')}",
+            "",
+            *_table("metric", "kind", "labels", "what it is"),
+        ]
         for family in sorted(families, key=lambda family: family.name):
             name = family.name + ("_total" if family.type == "counter" else "")
             labels = list(getattr(family, "_labelnames", ()))
