@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from uuid import uuid4
 
 import httpx
@@ -86,18 +86,20 @@ def test_who_is_scraped_from_outside_wants_a_key() -> None:
         pass
 
 
-def test_silent_callers_keep_nobody_out_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.processes.scrape._Handler.timeout", 0.5)
-    with scraped(load_settings(metrics_port=0), KEEPER, Meter()) as port:
-        assert port
-        silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
-        time.sleep(0.2)
-        with pytest.raises(httpx.HTTPError):  # no room: it is told at once
+def test_few_are_answered_at_once_and_the_next_one_is_told_so() -> None:
+    with scraped(load_settings(metrics_port=0), KEEPER, Meter()) as port, ExitStack() as silent:
+        for _ in range(8):
+            silent.enter_context(socket.create_connection(("127.0.0.1", port)))
+        with pytest.raises(httpx.HTTPError):
             httpx.get(f"http://127.0.0.1:{port}/livez", timeout=DEADLINE)
-        time.sleep(0.6)
+
+
+def test_a_silent_caller_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.processes.scrape._Handler.timeout", 0.1)
+    with scraped(load_settings(metrics_port=0), KEEPER, Meter()) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as silent:
+            assert silent.recv(1) == b""
         assert httpx.get(f"http://127.0.0.1:{port}/livez", timeout=DEADLINE).is_success
-        for connection in silent:
-            connection.close()
 
 
 def test_a_port_that_is_taken_is_a_clear_error_and_no_port_is_no_server() -> None:
