@@ -157,7 +157,17 @@ class Worker:
         """Turn after turn until told to stop, or fenced. Sits out stores that are away for a while."""
         bundle = self.services.bundle
         store, items = lease.store, self._items
-        writer = Writer(store, bundle.model, bundle.learned, lease.epoch, True, items, bundle.texts, self.meter)
+        writer = Writer(
+            store,
+            bundle.model,
+            bundle.learned,
+            lease.epoch,
+            True,
+            items,
+            bundle.texts,
+            self.meter,
+            self.services.tracer,
+        )
         reporter = Reporter(self.services.source, store, self.settings.max_lag)
         rollout = Rollout(self.services.models, bundle.hash, self.services.check)
         patience, resumed = Patience(self.stop), False
@@ -224,6 +234,9 @@ def _work(services: WorkerServices, settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop.set())
     log.info("worker_starts", owner=worker.owner, bundle=services.bundle.version)
-    with scraped(settings, WORKER, worker.meter):
-        worker.run()
+    try:
+        with scraped(settings, WORKER, worker.meter):
+            worker.run()
+    finally:
+        services.close()
     log.info("worker_stopped")
