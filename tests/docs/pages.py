@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -67,12 +68,19 @@ def follow(
     plain = {name: value for name, value in os.environ.items() if not name.startswith("PEREGRINE_")}
     path = f"{Path(sys.executable).parent}:{plain['PATH']}"
     settings = {"PEREGRINE_PORT": str(port), "PEREGRINE_UI_PORT": "0"}
-    return subprocess.run(
+    with subprocess.Popen(
         ["bash", "-c", text],
         cwd=folder,
         env=plain | settings | {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=seconds,
-        check=False,
-    )
+        start_new_session=True,
+    ) as process:
+        try:
+            said = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGTERM)  # what it started ends with it
+            said = process.communicate()
+            said = said[0], f"{said[1]}\nnot done after {seconds:.0f} s"
+    return subprocess.CompletedProcess(process.args, process.returncode, *said)
