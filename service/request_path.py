@@ -71,7 +71,8 @@ class Recommendation:
     because of the switch or of a state that does not answer; degraded: the dead stages; offset: all events up to it are
     in; items_as_of: the log's time of the items; stages: seconds by stage; profile: where the profile comes from that
     is in the list, None without one; reasons: of each item, if they were asked for and the model ranked; pinned,
-    explored: ids that stand in the list by a rule; served: what the session has been shown, this list included.
+    explored: ids that stand in the list by a rule; served: what the session has been shown, this list included;
+    user_offset: of the user's newest event, 0 if none is known.
     """
 
     item_ids: list[str]
@@ -90,6 +91,7 @@ class Recommendation:
     pinned: frozenset[str] = frozenset()
     explored: frozenset[str] = frozenset()
     served: Served = field(default_factory=nothing_served)
+    user_offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,5 +265,6 @@ def answer(case: Case, strategy: str, chosen: Chosen, degraded: tuple[str, ...] 
         profile=known.origins[place] if known is not None and ranked else None,
         pinned=frozenset(ids[i] for i in chosen.pinned),
         explored=frozenset(ids[i] for i in chosen.explored),
+        user_offset=0 if known is None else int(known.users.rows["offset"][0]),
         served=request.served if request.rules is None else serve(request.served, chosen.found, item_ids),
     )

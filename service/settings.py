@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from service.errors import ConfigurationError
 from service.profile_settings import ProfileSettings
+from service.telemetry_settings import TelemetrySettings
 from service.ui_settings import UiSettings
 
 PREFIX = "PEREGRINE_"
@@ -24,7 +25,7 @@ SECRETS = ("api_key", "log_url", "state_url", "chat_api_key", "embed_api_key")
 """Fields that may also come from a file, named by the variable with `_FILE` appended."""
 
 
-class Settings(ProfileSettings, UiSettings):
+class Settings(ProfileSettings, UiSettings, TelemetrySettings):
     """All settings of all processes."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)

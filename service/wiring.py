@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -42,6 +43,7 @@ from service.ports import (
 )
 from service.profile_ports import ProfileEraser
 from service.settings import Settings
+from service.tracing import Followed, Tracer
 from service.trials import Trials
 from service.wiring_gate import gate_of
 from service.wiring_models import (
@@ -57,6 +59,7 @@ from service.wiring_models import (
     replica_of,
     serving_of,
 )
+from service.wiring_traces import open_tracer
 
 log = structlog.get_logger("peregrine.wiring")
 
@@ -75,6 +78,12 @@ class WorkerServices:
     registry: ModelRegistry | None = None
     check: Checks | None = None
     """Compares a model that has caught up with the active one."""
+    tracer: Tracer | None = None
+
+    def close(self) -> None:
+        """Sends the last spans."""
+        if self.tracer is not None:
+            self.tracer.close()
 
     def registry_holds(self, model: LiveModel) -> bool:
         """False for a bundle that this release cannot read, or that is gone: its memory must be made by another one."""
@@ -119,8 +128,10 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
     models, registry = RedisLiveModels(patient, settings.feed_length), open_registry(settings)
     state = RedisActiveState(state_server, bundle.model.spec, bundle.hash)
     impressions = RedisImpressions(state_server, settings.impressions, settings.impression_seconds)
-    home = Line(bundle, replica_of(state, bundle, settings))
-    lines = Lines(home, partial(line_of, settings, state_server, registry), models)
+    tracer = open_tracer(settings, "api")
+    followed = None if tracer is None else Followed(tracer)
+    home = Line(bundle, replica_of(state, bundle, settings, followed))
+    lines = Lines(home, partial(line_of, settings, state_server, registry, followed=followed), models)
     experiments = RedisExperiments(patient)
     trials = Trials(lines, experiments)
 
@@ -129,6 +140,8 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
             await connection.aclose()
         models.close()
         close_embedder(embedder)
+        if tracer is not None:
+            await asyncio.to_thread(tracer.close)
 
     embedder = make_embedder(settings)
     return ApiServices(
@@ -148,6 +161,8 @@ def build_api(settings: Settings, bundle: Bundle | None = None) -> ApiServices:
         placements=load_placements(settings.placements),
         gate=gate_of(settings),
         audit=Audit(settings.audit_file),
+        tracer=tracer,
+        followed=followed,
     )
 
 
@@ -176,6 +191,7 @@ def build_worker(settings: Settings, bundle: Bundle | None = None) -> WorkerServ
         models,
         registry,
         Comparing(partial(serving_of, settings, patient, registry), partial(recent_users, source)),
+        open_tracer(settings, "worker"),
     )
 
 

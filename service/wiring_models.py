@@ -37,6 +37,7 @@ from service.ports import (
 from service.replica import Replica
 from service.request_path import Serving
 from service.settings import PREFIX, Settings
+from service.tracing import Followed
 
 log = structlog.get_logger("peregrine.wiring")
 
@@ -150,19 +151,26 @@ def new_index(settings: Settings, model: TemporalModel) -> ItemIndex:
     return IvfIndex(model, at_once, 1 if settings.index == "ivf" else LEAST)
 
 
-def replica_of(state: RedisActiveState, bundle: Bundle, settings: Settings) -> Replica:
-    return Replica(state, partial(new_index, settings, bundle.model), bundle.model.spec, bundle.hash, settings.clock)
+def replica_of(
+    state: RedisActiveState, bundle: Bundle, settings: Settings, followed: Followed | None = None
+) -> Replica:
+    index = partial(new_index, settings, bundle.model)
+    return Replica(state, index, bundle.model.spec, bundle.hash, settings.clock, followed)
 
 
 @asynccontextmanager
 async def line_of(
-    settings: Settings, server: Server, registry: ModelRegistry | None, model: LiveModel
+    settings: Settings,
+    server: Server,
+    registry: ModelRegistry | None,
+    model: LiveModel,
+    followed: Followed | None = None,
 ) -> AsyncIterator[Line]:
     """A live model whose items are followed."""
     bundle = await asyncio.to_thread(bundle_of, registry, model)
     state = RedisActiveState(server, bundle.model.spec, bundle.hash)
     try:
-        line = Line(bundle, replica_of(state, bundle, settings))
+        line = Line(bundle, replica_of(state, bundle, settings, followed))
         async with line.replica.following():
             yield line
     finally:

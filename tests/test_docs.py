@@ -13,7 +13,7 @@ from service.settings import PREFIX, SECRETS, Settings
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [
-    p for p in (ROOT / "README.md", ROOT / "deploy" / "README.md", *(ROOT / "docs").glob("*.md")) if p.is_file()
+    p for p in (ROOT / "README.md", ROOT / "deploy" / "README.md", *(ROOT / "docs").rglob("*.md")) if p.is_file()
 ]
 TEXT = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in DOCUMENTS}
 

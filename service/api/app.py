@@ -63,6 +63,7 @@ def create_app(services: ApiServices) -> FastAPI:
         audit=services.audit,
         timings=services.timings,
         max_in_flight=services.settings.max_in_flight,
+        tracer=services.tracer,
     )
     if origins := [origin.strip() for origin in services.settings.cors_origins.split(",") if origin.strip()]:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])

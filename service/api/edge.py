@@ -17,11 +17,13 @@ from service.api.gate import Gate
 from service.api.ids import uuid7
 from service.api.problems import Problem, answer, problem_of
 from service.api.timings import Timings
+from service.tracing import FIELD, Span, Tracer, well_formed
 
 log = structlog.get_logger("peregrine.access")
 _debug = logging.getLogger("peregrine.access")
 """Asked before a line at debug level is made: that costs more than all else here."""
 
+_FIELD = FIELD.encode()
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _SECURITY: tuple[tuple[str, str], ...] = (
     ("x-content-type-options", "nosniff"),
@@ -40,20 +42,23 @@ _CLIENT_LEFT = 499  # as in nginx's logs: there is nobody to answer any more
 class Edge:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, gate: Gate, audit: Audit, timings: Timings, max_in_flight: int) -> None:
+    def __init__(
+        self, app: ASGIApp, gate: Gate, audit: Audit, timings: Timings, max_in_flight: int, tracer: Tracer | None = None
+    ) -> None:
         self._app = app
         self._gate = gate
         self._audit = audit
         self._timings = timings
         self._max_in_flight = max_in_flight
+        self._tracer = tracer
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = _Request(scope, send)
-        with structlog.contextvars.bound_contextvars(request_id=request.id):
+        request = _Request(scope, send, self._tracer)
+        with structlog.contextvars.bound_contextvars(request_id=request.id, **request.traced):
             self._in_flight += 1
             try:
                 await self._handle(request, receive)
@@ -62,6 +67,7 @@ class Edge:
                 request.write_line()
                 route = getattr(scope.get("route"), "path", None)
                 self._timings.request(scope["method"], route, request.status, request.seconds)
+                request.end_span(route)
 
     async def _handle(self, request: _Request, receive: Receive) -> None:
         scope = request.scope
@@ -90,31 +96,59 @@ class Edge:
         return None
 
 
+def _sent(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for given, value in scope["headers"] if given == name), "")
+
+
 class _Request:
     """One request under way. id: the caller's, if it is one, else ours; status: 0 until the answer begins; headers: of
     every answer to it."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
+    def __init__(self, scope: Scope, send: Send, tracer: Tracer | None) -> None:
+        given = _sent(scope, b"x-request-id")
         self.id = given if given and _REQUEST_ID.fullmatch(given) else uuid7()
         self.scope = scope
         self.status = 0
         self.headers = _SECURITY
         self._send = send
         self._started = time.perf_counter()
-        scope.setdefault("state", {})["request_id"] = self.id
+        state = scope.setdefault("state", {})
+        state["request_id"] = self.id
+        self._context = well_formed(_sent(scope, _FIELD) or None)
+        self._span: Span | None = None
+        if tracer is not None and scope["path"].startswith(_LIMITED):
+            self._span = tracer.begin(scope["method"], self._context, kind="server")
+            self._context = self._span.context
+            if self._span.sampled:
+                state["trace"] = self._context
 
     @property
     def seconds(self) -> float:
         """Since it came."""
         return time.perf_counter() - self._started
 
+    @property
+    def traced(self) -> dict[str, str]:
+        """What lines of the log name beside the request, if it is part of a trace."""
+        return {} if self._context is None else {"trace_id": self._context.split("-")[1]}
+
+    def end_span(self, route: str | None) -> None:
+        """route: its template; a path may hold the id of a person."""
+        if self._span is not None and self._span.sampled:
+            method = self.scope["method"]
+            error = "the service failed" if self.status >= 500 else ""
+            said: dict[str, str | int] = {"http.request.method": method, "http.response.status_code": self.status}
+            said |= {"http.route": route or "none", "peregrine.request_id": self.id}
+            self._span.end(f"{method} {route or 'none'}", error, **said)
+
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             given = message["headers"]
             present = {name for name, _ in given}
-            ours = ((b"x-request-id", self.id.encode()), *_encoded(self.headers))
+            ours = [(b"x-request-id", self.id.encode()), *_encoded(self.headers)]
+            if self._context is not None:
+                ours.append((_FIELD, self._context.encode()))
             message["headers"] = [*given, *(pair for pair in ours if pair[0] not in present)]
         await self._send(message)
 

@@ -20,6 +20,7 @@ from service.core.impressions import Outcome
 from service.core.times import LATEST
 from service.core.types import Append, Appended, Event
 from service.event_path import accept
+from service.tracing import FIELD
 
 router = APIRouter(tags=["events"])
 
@@ -49,7 +50,8 @@ async def post_events(request: Request, query: Annotated[WaitQuery, Query()]) ->
     body = await read_body(request, services.settings.max_body)
     entries = parse_many(body, kind, services.settings.max_batch)
     found, errors = validate(entries, EventIn)
-    events, given, led_by = _to_events(found, errors, services)
+    trace = getattr(request.state, "trace", None)
+    events, given, led_by = _to_events(found, errors, services, trace)
     services.counts.rejected["event", "invalid"] += len(entries) - len(found)
     evaluation = services.evaluation
     looked = [] if evaluation is None else await evaluation.look(events)
@@ -71,7 +73,9 @@ async def append(
     """
     if not records:
         raise Problem(422, f"none of the {total} entries is acceptable", _by_index(errors))
+    began = time.perf_counter()
     appended = await services.counts.append(services.log, kind, records)
+    services.timings.appended(time.perf_counter() - began)
     services.freshness.accepted(appended[-1].offset)
     return appended
 
@@ -100,7 +104,7 @@ def _by_index(errors: list[FieldError]) -> list[FieldError]:
 
 
 def _to_events(
-    found: list[tuple[int, EventIn]], errors: list[FieldError], services: ApiServices
+    found: list[tuple[int, EventIn]], errors: list[FieldError], services: ApiServices, trace: str | None
 ) -> tuple[list[Event], list[bool], list[str | None]]:
     """Events for the log, whether each id is the client's, and the request that led to each; what only the service can
     judge is added to `errors`."""
@@ -121,14 +125,19 @@ def _to_events(
             errors.append(FieldError(index=index, field="item_id", value=show(event.item_id), message=message))
             continue
         floored = None if timestamp is None else timestamp - timestamp % spec.time_resolution
-        events.append(_to_event(event, floored))
+        events.append(_to_event(event, floored, trace))
         given.append(event.event_id is not None)
         led_by.append(event.request_id)
     return events, given, led_by
 
 
-def _to_event(event: EventIn, timestamp: int | None) -> Event:
-    given = {"session_id": event.session_id, "request_id": event.request_id, "properties": event.properties}
+def _to_event(event: EventIn, timestamp: int | None, trace: str | None) -> Event:
+    given = {
+        FIELD: trace,
+        "session_id": event.session_id,
+        "request_id": event.request_id,
+        "properties": event.properties,
+    }
     extra = {name: value for name, value in given.items() if value is not None}
     return Event(
         event.event_id or uuid7(),

@@ -144,6 +144,8 @@ async def _answer(request: Request, asked: Asked, seat: Seat, services: ApiServi
     body = to_json(answer)
     found.stages["serialise"] = time.perf_counter() - started
     services.attribution.note(impression_of(found, seat, request.state.request_id, len(asked.served) + 1))
+    if services.followed is not None:
+        services.followed.listed(found.user_offset, getattr(request.state, "trace", None))
     if seat.experiment is not None:
         seconds, fallback = sum(found.stages.values()), found.strategy == "fallback"
         services.trials.note(seat, seat.exposure(fallback, seconds, tuple(found.item_ids)))

@@ -26,6 +26,7 @@ from service.profile_ports import ProfileBook, TokenBudget
 from service.replica import Replica
 from service.request_path import Serving
 from service.settings import Settings
+from service.tracing import Followed, Tracer
 from service.trials import Trials
 
 
@@ -53,6 +54,9 @@ class ApiServices:
     audit: Audit = field(default_factory=lambda: Audit(None))
     counts: Counts = field(default_factory=Counts)
     timings: Timings = field(default_factory=Timings)
+    tracer: Tracer | None = None
+    followed: Followed | None = None
+    """Ends the traces of events."""
     embedding: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while texts are embedded: one thread at a time."""
     patching: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 
 from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
 
-BOUNDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Upper bounds [s]; the last bucket has none."""
+from service.core.histogram import Histogram
+
 _NOWHERE = "none"
 """In place of the route where there is none: paths are the callers' words."""
-
-
-class Histogram:
-    """Seconds in buckets."""
-
-    __slots__ = ("counts", "total")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS) + 1)
-        self.total = 0.0
-
-    def observe(self, seconds: float) -> None:
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
-        self.total += seconds
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """(upper bound, observations up to it), as Prometheus wants them."""
-        found, so_far = [], 0
-        for bound, count in zip((*map(str, BOUNDS), "+Inf"), self.counts, strict=True):
-            so_far += count
-            found.append((bound, float(so_far)))
-        return found
 
 
 class Timings:
@@ -43,6 +20,7 @@ class Timings:
     def __init__(self) -> None:
         self._requests: defaultdict[tuple[str, str, str], Histogram] = defaultdict(Histogram)
         self._stages: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self._appends = Histogram()
         self._fresh = Histogram()
         self._lists: Counter[str] = Counter()
         self._dead: Counter[str] = Counter()
@@ -61,6 +39,10 @@ class Timings:
         for stage, seconds in stages.items():
             self._stages[stage].observe(seconds)
 
+    def appended(self, seconds: float) -> None:
+        """The log took so long to take a request's entries, and to flush them."""
+        self._appends.observe(seconds)
+
     def shown(self, seconds: float) -> None:
         """An event took so long from the end of the append to this replica's lists."""
         self._fresh.observe(seconds)
@@ -77,12 +59,18 @@ class Timings:
         for stage, histogram in self._stages.items():
             stages.add_metric([stage], histogram.buckets(), histogram.total)
         yield stages
+        appends = "Seconds that the log took to append a request's entries, its flush included."
+        yield _single("append_seconds", appends, self._appends)
         fresh = "Seconds from an event in the log to lists that show it; one event at a time is looked at."
-        family = HistogramMetricFamily("peregrine_freshness_seconds", fresh)
-        family.add_metric([], self._fresh.buckets(), self._fresh.total)
-        yield family
+        yield _single("freshness_seconds", fresh, self._fresh)
         yield _counter("lists", "Answered lists, by how they were made.", "strategy", self._lists)
         yield _counter("degraded_lists", "Answered lists that did without a dead stage.", "stage", self._dead)
+
+
+def _single(name: str, says: str, histogram: Histogram) -> Metric:
+    family = HistogramMetricFamily(f"peregrine_{name}", says)
+    family.add_metric([], histogram.buckets(), histogram.total)
+    return family
 
 
 def _counter(name: str, says: str, label: str, counted: Mapping[str, int]) -> Metric:

@@ -10,12 +10,12 @@ import httpx
 
 from service.client import calls
 from service.client.answers import Accepted, Json, Recommendations, Status
+from service.client.buffer import Tracked, Tracking
 from service.client.calls import Call
-from service.client.errors import (
-    Overloaded,
-)
-from service.client.patience import Patience
-from service.client.transport import EXPORT_TIMEOUT, PATIENCE, TIMEOUT, headers, unreachable
+from service.client.errors import Busy
+from service.client.patience import Patience, repeatable
+from service.client.tracker import AsyncTracker
+from service.client.transport import EXPORT_TIMEOUT, PATIENCE, TIMEOUT, TRACKING, headers, unreachable
 
 T = TypeVar("T")
 
@@ -30,11 +30,13 @@ class AsyncClient:
         timeout: httpx.Timeout = TIMEOUT,
         connections: int = 32,
         patience: float = PATIENCE,
+        tracking: Tracking = TRACKING,
     ) -> None:
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         self.url = url.rstrip("/")
         self._patience = patience
         self._http = httpx.AsyncClient(base_url=self.url, headers=headers(api_key), timeout=timeout, limits=limits)
+        self._tracker = AsyncTracker(lambda body: self._once(calls.post_events(body, False)), tracking)
 
     async def __aenter__(self) -> Self:
         return self
@@ -43,7 +45,25 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
+        """Sends what was tracked first (`Tracking.closing`); `tracked` says what was dropped, and so does the log."""
+        await self._tracker.close()
         await self._http.aclose()
+
+    def track(self, event: Mapping[str, Any]) -> bool:
+        """Takes an event, to be sent soon by a task, and returns at once: False if there is no room for it.
+
+        While the service is away or busy events wait; each is counted once, however often it is sent (`event_id`).
+        """
+        return self._tracker.track(event)
+
+    async def flush(self, seconds: float = 10.0) -> bool:
+        """Waits until the service has answered for all that was tracked. False if it has not after `seconds`."""
+        return await self._tracker.flush(seconds)
+
+    @property
+    def tracked(self) -> Tracked:
+        """What became of the tracked events."""
+        return self._tracker.tally
 
     async def post_events(self, events: Sequence[Mapping[str, Any]] | bytes, wait: bool = False) -> Accepted:
         """Up to 1,000 events (or their `encode_events`); with `wait`, answers when lists show them, or after 2 s."""
@@ -165,7 +185,9 @@ class AsyncClient:
         while True:
             try:
                 return await self._once(call)
-            except Overloaded as exc:
+            except Busy as exc:
+                if not repeatable(call.method, exc):
+                    raise
                 await asyncio.sleep(patience.pause(exc))
 
     async def _once(self, call: Call[T]) -> T:

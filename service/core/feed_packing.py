@@ -31,7 +31,15 @@ def pack_feed(entry: FeedEntry) -> bytes:
     )
     described = np.array([(index, len(document)) for index, document in entry.documents.items()], np.uint32)
     arrays = (entry.counter_index, entry.counters, entry.vector_index, entry.vectors, described)
-    return b"".join((head, names, *(np.ascontiguousarray(a).tobytes() for a in arrays), *entry.documents.values()))
+    return b"".join(
+        (
+            head,
+            names,
+            *(np.ascontiguousarray(a).tobytes() for a in arrays),
+            *entry.documents.values(),
+            entry.trace.encode(),
+        )
+    )
 
 
 def unpack_feed(data: bytes, counters: np.dtype[np.void], dim: int) -> FeedEntry:
@@ -48,13 +56,15 @@ def unpack_feed(data: bytes, counters: np.dtype[np.void], dim: int) -> FeedEntry
     at += counter_rows.nbytes
     vector_index = np.frombuffer(data, np.uint32, shown, at)
     vectors = np.frombuffer(data, np.float32, shown * dim, at + vector_index.nbytes).reshape(shown, dim)
-    documents = _documents(data, at + vector_index.nbytes + vectors.nbytes, described)
+    documents, end = _documents(data, at + vector_index.nbytes + vectors.nbytes, described)
     position = Position(offset, log_time, tick, item_count)
-    return FeedEntry(position, ids, counter_index, counter_rows, vector_index, vectors, documents)
+    return FeedEntry(position, ids, counter_index, counter_rows, vector_index, vectors, documents, data[end:].decode())
 
 
-def _documents(data: bytes, at: int, count: int) -> dict[int, bytes]:
+def _documents(data: bytes, at: int, count: int) -> tuple[dict[int, bytes], int]:
+    """Documents by index, and where they end."""
     heads = np.frombuffer(data, np.uint32, 2 * count, at).reshape(count, 2)
     ends = at + heads.nbytes + np.cumsum(heads[:, 1], dtype=np.int64)
     spans = zip(heads.tolist(), ends.tolist(), strict=True)
-    return {index: data[end - length : end] for (index, length), end in spans}
+    found = {index: data[end - length : end] for (index, length), end in spans}
+    return found, int(ends[-1]) if count else at + heads.nbytes

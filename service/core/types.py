@@ -155,7 +155,7 @@ class FeedEntry:
 
     new_items: ids of items whose indexes follow the ones known so far; counters: (k,) `COUNTERS` records;
     vectors: (j, d) visible vectors; documents: what lists filter by (`attributes.searchable`) by catalogue index, of
-    the items whose document changed.
+    the items whose document changed; trace: of sampled events in it (`service.tracing`), mostly "".
     """
 
     position: Position
@@ -165,6 +165,7 @@ class FeedEntry:
     vector_index: NDArray[np.uint32]
     vectors: Float
     documents: Mapping[int, bytes] = field(default_factory=dict)
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,10 @@ class Keeping:
         self._under_way: int | None = None  # offset that the copy under way will stand at
         self._earliest = clock()  # when the next copy may begin
         self._said = ""
+        self.archived = 0
+        """Offset up to which records are in the archive."""
+        self.begin = 0
+        """Offset of the log's first record; 0 without an archive, for then nobody looks."""
 
     def resume(self, epoch: int) -> None:
         """Takes the archive over. Raises ArchiveMismatch if it and the log do not belong together."""
@@ -91,11 +95,13 @@ class Keeping:
         if rows:
             archive.append(LogRecords.join(parts))
             log.debug("records_archived", first=after + 1, last=after + rows)
+        self.archived = after + rows
         return rows >= MOST_RECORDS or size >= MOST_BYTES
 
     def _trim(self, archive: EventArchive) -> None:
         """Trims the log if it is too long and may be trimmed; has the state copied where that is what is lacking."""
-        begin, end = self._log.begin(), self._source.end()
+        self.begin = begin = self._log.begin()
+        end = self._source.end()
         if end + 1 - begin <= self._log_length:
             return
         wanted = min(end - self._log_length // 2, archive.end())

@@ -7,7 +7,7 @@ is computed while the commit before it is on its way: from records that the cach
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
@@ -25,21 +25,21 @@ from service.core.log_records import EVENT, ITEM, NOTHING, Columns, LogRecords
 from service.core.types import Commit, FeedEntry, Position
 from service.errors import Fenced
 from service.event_path.catalogue import Catalogue
+from service.event_path.columns import at, check_finite, codes
 from service.event_path.markers import mark
 from service.event_path.working_set import WorkingSet
+from service.meter import Meter
 from service.ports import StateRecords
+from service.tracing import Span, Tracer, ending, pack, traced
 
 _NONE: Int = np.empty(0, dtype=np.int64)
-
-
-class NotFinite(ValueError):
-    """A record made memory infinite or not a number."""
 
 
 class Writer:
     """Applies log records to a state store. clock of the ticks: the log's time, or what `close_ticks` is told.
 
-    items: what is known of the store's items already; texts: of items, None for those that the log holds.
+    items: what is known of the store's items already; texts: of items, None for those that the log holds; meter: told
+    how long stages take and what becomes of commits; tracer: of sampled events.
     """
 
     def __init__(
@@ -51,8 +51,12 @@ class Writer:
         overlap: bool = False,
         items: Catalogue | None = None,
         texts: ItemTexts | None = None,
+        meter: Meter | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._store = store
+        self._meter = meter or Meter()
+        self._tracer = tracer
         self._model = model
         self._spec = model.spec
         self._learned = learned
@@ -82,7 +86,8 @@ class Writer:
         """Waits for the commit that is under way. Raises what it failed with; then only `resume` helps."""
         if self._under_way is not None:
             under_way, self._under_way = self._under_way, None
-            under_way.result()
+            with self._meter.stage("wait"):
+                under_way.result()
 
     def check(self) -> None:
         """Raises Fenced if the state is not where this writer left it: its server may have lost its last second, and
@@ -140,33 +145,36 @@ class Writer:
         return True
 
     def _apply_events(self, columns: Columns, places: Int, offset: int) -> None:
-        user_ids, user = _codes(_at(columns.user, places))
-        item_ids, item = _codes(_at(columns.item, places))
-        index, rows, new = self._records.load_items(item_ids)
-        users = self._records.load_users(user_ids)
+        user_ids, user = codes(at(columns.user, places))
+        item_ids, item = codes(at(columns.item, places))
+        with self._meter.stage("load"):
+            index, rows, new = self._records.load_items(item_ids)
+            users = self._records.load_users(user_ids)
         items = Items(rows, index.astype(np.uint32), self._items.hash[index])
         timestamps, values = columns.records.timestamp[places], columns.value[places]
-        _check_finite("value", values)
+        check_finite("value", values)
         events = Events(
             user,
             item,
             timestamps // self._spec.time_resolution * self._spec.time_resolution,
-            np.array([self._type_codes.get(name, self._other) for name in _at(columns.type, places)], dtype=np.uint8),
+            np.array([self._type_codes.get(name, self._other) for name in at(columns.type, places)], dtype=np.uint8),
             values,
             columns.records.offset[places],
         )
         keys, late = rows["key"].copy(), int(users.rows["late"].sum())
-        log_time = apply(users, items, events, self.position.log_time, self._model, self._items.hash)
+        with self._meter.stage("apply"):
+            log_time = apply(users, items, events, self.position.log_time, self._model, self._items.hash)
         for memory in (users.rows, items.rows):
-            _check_finite("m", memory["m"])
-            _check_finite("sum", memory["sum"])
+            check_finite("m", memory["m"])
+            check_finite("sum", memory["sum"])
         tick = max(self.position.tick, self._spec.tick_of(log_time))
         position = replace(self.position, offset=offset, log_time=log_time, tick=tick)
         blobs = dict(zip(user_ids, pack_users(users), strict=True))
         opened = items.rows["key"] != keys  # a tick opens: what the one before it left shows from now on
         opened |= index >= len(self._items) - len(new)  # one that only switched-off users have touched shows, too
         late = int(users.rows["late"].sum()) - late
-        self._commit(position, blobs, index, items.rows, new, shown=index[opened], late=late)
+        found = [] if self._tracer is None else traced(columns, places.tolist())
+        self._commit(position, blobs, index, items.rows, new, shown=index[opened], late=late, found=found)
 
     def _apply_changes(self, columns: Columns, places: Int, offset: int) -> None:
         changes = [columns.item_change(place) for place in places.tolist()]
@@ -180,7 +188,7 @@ class Writer:
             -NEVER if change.available_from is None else change.available_from for _, change in latest.values()
         ]
         rows["offset"] = [at for at, _ in latest.values()]
-        _check_finite("x", rows["x"])
+        check_finite("x", rows["x"])
         position = replace(self.position, offset=offset)
         documents = {item_id: change.document for item_id, (_, change) in latest.items()}
         texts = {int(at): pack_text(*text) for at, text in zip(index, read, strict=True)}
@@ -198,14 +206,17 @@ class Writer:
         shown: Int = _NONE,
         late: int = 0,
         deleted: tuple[bytes, ...] = (),
+        found: Sequence[tuple[int, str]] = (),
     ) -> None:
         """Commits a step: the touched items (index, rows), and the vectors of those whose visible one has changed.
 
-        shown: indexes whose visible vector is new whatever their tick; late: events behind the log's time.
+        shown: indexes whose visible vector is new whatever their tick; late: events behind the log's time;
+        found: traced events.
         """
         rows = np.empty(0, layout(self._spec).item) if rows is None else rows
         position = replace(position, item_count=len(self._items))
         ended, vectors = self._ended(index, rows, position.tick, shown)
+        span, trace = self._span(found)
         feed = FeedEntry(
             position,
             new,
@@ -214,6 +225,7 @@ class Writer:
             ended.astype(np.uint32),
             vectors,
             {self._items.index[name.encode()]: searchable(document) for name, document in (documents or {}).items()},
+            trace,
         )
         closing = position.tick > self.position.tick
         opened = set(index[rows["key"] >= max(position.tick, NEVER + 1)].tolist())
@@ -234,20 +246,33 @@ class Writer:
             late,
             deleted,
         )
-        self._send(commit)
+        self._send(commit, span)
         self.position = position
         self._pending = pending if closing else self._pending | pending
 
-    def _send(self, commit: Commit) -> None:
+    def _span(self, found: Sequence[tuple[int, str]]) -> tuple[Span | None, str]:
+        """A commit's span, and what its feed entry carries; nothing of them if no event in it is traced."""
+        if self._tracer is None or not found:
+            return None, ""
+        span = self._tracer.begin("commit", parent=found[0][1], links=[context for _, context in found])
+        return span, pack(span.context, [offset for offset, _ in found])
+
+    def _send(self, commit: Commit, span: Span | None) -> None:
         self.settle()
         self._records.keep(commit)
         if self._committer is None:
-            self._store.commit(commit)
+            self._write(commit, span)
         else:
-            self._under_way = self._committer.submit(self._store.commit, commit)
+            self._under_way = self._committer.submit(self._write, commit, span)
         if commit.deleted_users:
             self._records.drop(commit.deleted_users)
             self.settle()  # until then the store still has them
+
+    def _write(self, commit: Commit, span: Span | None) -> None:
+        with self._meter.commit(), ending(span, records=commit.position.offset - commit.previous):
+            self._store.commit(commit)
+        self._meter.sums["applied_records"] += commit.position.offset - commit.previous
+        self._meter.levels["worker_offset"] = commit.position.offset
 
     def _ended(self, index: Int, rows: Records, tick: int, shown: Int) -> tuple[Int, Float]:
         """(indexes, their vectors visible in `tick`) of the items whose visible vector this step changes.
@@ -262,20 +287,3 @@ class Writer:
         held = np.concatenate([rows, self._records.read_items(elsewhere.tolist())])
         ended = ((held["key"] < tick) & (held["key"] != NEVER)) | np.isin(every, shown)
         return every[ended], visible_items(held[ended], tick, self._model)
-
-
-def _at(column: list[bytes], places: Int) -> list[bytes]:
-    """What stands at `places`, which ascend."""
-    return column if len(places) == len(column) else [column[place] for place in places.tolist()]
-
-
-def _codes(ids: Iterable[bytes]) -> tuple[list[bytes], Int]:
-    """Distinct ids in order of appearance, and each one's place among them."""
-    places: dict[bytes, int] = {}
-    codes = [places.setdefault(i, len(places)) for i in ids]
-    return list(places), np.array(codes, dtype=np.int64)
-
-
-def _check_finite(name: str, values: Float) -> None:
-    if not np.isfinite(values).all():
-        raise NotFinite(f"{name} of {int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum())} records")

@@ -93,8 +93,8 @@ class Stack:
             port = _free_port(self.settings.ui_host, self.settings.ui_port)
             self.settings = self.settings.model_copy(update={"ui_port": port})
             names += (UI,)
-        for name in names:
-            child = Child(name, environment(self.settings), self._output)
+        for number, name in enumerate(names):
+            child = Child(name, environment(self._settings_of(number)), self._output)
             self._children.append(child)
             self._exits.callback(child.stop)
         self._wait_until_ready()
@@ -102,6 +102,11 @@ class Stack:
         self._exits.callback(watch.join)
         self._exits.callback(self._stopping.set)
         watch.start()
+
+    def _settings_of(self, number: int) -> Settings:
+        """Each process is scraped at a port of its own."""
+        port = self.settings.metrics_port
+        return self.settings.model_copy(update={"metrics_port": port + number}) if port else self.settings
 
     def _start_stores(self) -> None:
         from service.embedded import EmbeddedValkey  # needs an extra

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
 import structlog
@@ -13,7 +15,8 @@ import uvicorn
 
 from service.api.app import create_app
 from service.api.services import ApiServices
-from service.errors import ConfigurationError
+from service.processes.listening import listen
+from service.processes.surroundings import cores
 from service.settings import PREFIX, Settings
 from service.wiring import build_api
 
@@ -21,7 +24,6 @@ log = structlog.get_logger("peregrine.api")
 
 GRACE_SECONDS = 10
 """How long requests under way may take when the process is told to stop."""
-_BACKLOG = 2_048
 _SWITCH_SECONDS = 0.001
 """For which a chore's thread may keep the event loop waiting; Python's default is five times that."""
 _YOUNG = 20_000
@@ -49,32 +51,17 @@ def main(settings: Settings) -> None:
     log.info("api_stopped")
 
 
-def listen(host: str, port: int, of: str = "") -> socket.socket:
-    """A listening socket. Raises ConfigurationError, which names the settings, if there can be none. of: what their
-    names begin with."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as exc:
-        raise ConfigurationError(f"{PREFIX}{of}HOST={host} is no address of this machine: {exc}") from exc
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError as exc:
-        listener.close()
-        raise ConfigurationError(
-            f"cannot listen on {PREFIX}{of}HOST={host}, {PREFIX}{of}PORT={port}: {exc.strerror}"
-        ) from exc
-    return listener
-
-
 class Server(uvicorn.Server):
     """Tells /readyz before it stops, and stops with exit code 0: uvicorn's own would die of the signal at the end."""
 
     def __init__(self, config: uvicorn.Config, services: ApiServices) -> None:
         super().__init__(config)
         self._services = services
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """With helping threads for the cores that this process may use, not for those of the machine."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(min(32, cores() + 4), "helper"))
+        await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._services.draining = True

@@ -13,6 +13,7 @@ from threading import Thread
 
 from service.errors import PeregrineError
 from service.logs import configure
+from service.processes.surroundings import tell_unknown_variables
 from service.settings import load_settings
 
 PROCESSES = ("worker", "keeper", "api", "profiler")
@@ -26,6 +27,7 @@ def run(name: str) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: small products are slower on more, much if others run
     settings = load_settings()
     configure(settings.log_level, settings.log_format)
+    tell_unknown_variables()
     if name == "worker":
         from service.processes.worker import main
     elif name == MEMBER:

@@ -60,7 +60,9 @@ class Crew:
             self._children.pop(bundle).stop()
         for bundle, model in wanted.items():
             if bundle not in self._children and registry is not None:
-                settings = self._settings.model_copy(update={"bundle": registry.folder(model.version)})
+                settings = self._settings.model_copy(
+                    update={"bundle": registry.folder(model.version), "metrics_port": None}
+                )
                 self._children[bundle] = Child(MEMBER, environment(settings), _tell)
                 log.info("member_starts", version=model.version, pid=self._children[bundle].pid)
 

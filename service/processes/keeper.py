@@ -16,6 +16,8 @@ import structlog
 
 from service.errors import Fenced, LeaseHeld, StoreUnavailable
 from service.event_path import ArchivedSource, Erasing, Keeping, tidy
+from service.meter import Meter
+from service.processes.scrape import KEEPER, scraped
 from service.settings import PREFIX, Settings
 from service.wiring import KeeperServices, build_keeper
 
@@ -32,6 +34,7 @@ class Keeper:
     settings: Settings
     stop: Flag = field(default_factory=Flag)
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{random.getrandbits(32):08x}")
+    meter: Meter = field(default_factory=Meter)
 
     def run(self) -> None:
         """Raises what cannot be mended by trying again: an archive of another log, a damaged one, a trimmed log."""
@@ -41,8 +44,10 @@ class Keeper:
                 return
             try:
                 with self._renewing():
+                    self.meter.levels["keeper_leads"] = 1
                     self._keep(epoch)
             except Fenced as exc:
+                self.meter.levels["keeper_leads"] = 0
                 log.warning("keeper_fenced", reason=str(exc))
                 self.stop.wait(_RETRY_SECONDS)
 
@@ -96,15 +101,26 @@ class Keeper:
                     keeping.resume(epoch)
                     erasing.resume(epoch)
                     resumed = True
-                more = keeping.turn()
-                self._tidy()
-                erasing.turn()
+                more = self._turn(keeping, erasing)
                 if not more:
                     self.stop.wait(self.settings.keeper_seconds)
             except StoreUnavailable as exc:
                 resumed = False  # the outcome of a step may be unknown: see what is there
+                self.meter.sums["keeper_failures"] += 1
                 log.warning("store_unavailable", error=str(exc))
                 self.stop.wait(self.settings.keeper_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+    def _turn(self, keeping: Keeping, erasing: Erasing) -> bool:
+        """True if there may be more to copy at once."""
+        meter = self.meter
+        with meter.stage("archive"):
+            more = keeping.turn()
+        with meter.stage("tidy"):
+            self._tidy()
+        with meter.stage("erase"):
+            erasing.turn()
+        meter.levels["archive_offset"], meter.levels["log_begin_offset"] = keeping.archived, keeping.begin
+        return more
 
     def _tidy(self) -> None:
         try:
@@ -146,5 +162,6 @@ def main(settings: Settings) -> None:
     log.info("keeper_starts", owner=keeper.owner, archive=settings.archive_url)
     if settings.archive_url is None:
         log.warning("no_archive", effect="the log is never trimmed", set=f"{PREFIX}ARCHIVE_URL")
-    keeper.run()
+    with scraped(settings, KEEPER, keeper.meter):
+        keeper.run()
     log.info("keeper_stopped")

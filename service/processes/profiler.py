@@ -9,6 +9,8 @@ import structlog
 import uvloop
 
 from service.errors import StoreUnavailable
+from service.meter import Meter
+from service.processes.scrape import PROFILER, scraped
 from service.settings import Settings
 from service.wiring_profiles import ProfilerServices, build_profiler
 
@@ -64,5 +66,6 @@ def main(settings: Settings) -> None:
                 log.info("profiles_change_no_list", reason="the bundle was trained without them")
             again = await run(services)
 
-    uvloop.run(start())
+    with scraped(settings, PROFILER, Meter()):
+        uvloop.run(start())
     log.info("profiler_stopped")

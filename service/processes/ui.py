@@ -12,7 +12,7 @@ import uvicorn
 
 from service.errors import ConfigurationError
 from service.processes.all_in_one import local_url
-from service.processes.api import listen
+from service.processes.listening import listen
 from service.settings import Settings, is_loopback
 
 log = structlog.get_logger("peregrine.ui")

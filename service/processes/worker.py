@@ -12,7 +12,8 @@ import random
 import signal
 import socket
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from threading import Event as Flag
 
@@ -34,8 +35,10 @@ from service.event_path import (
     check_log,
     check_state,
 )
+from service.meter import Meter
 from service.ports import StateStore
 from service.processes.crew import Crew
+from service.processes.scrape import WORKER, scraped
 from service.settings import Settings
 from service.wiring import WorkerServices, build_worker
 from service.wiring_models import read_bundle
@@ -58,6 +61,7 @@ class Worker:
     settings: Settings
     stop: Flag = field(default_factory=Flag)
     owner: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{random.getrandbits(32):08x}")
+    meter: Meter = field(default_factory=Meter)
 
     def __post_init__(self) -> None:
         self._items = Catalogue()
@@ -153,11 +157,21 @@ class Worker:
         """Turn after turn until told to stop, or fenced. Sits out stores that are away for a while."""
         bundle = self.services.bundle
         store, items = lease.store, self._items
-        writer = Writer(store, bundle.model, bundle.learned, lease.epoch, True, items, bundle.texts)
+        writer = Writer(
+            store,
+            bundle.model,
+            bundle.learned,
+            lease.epoch,
+            True,
+            items,
+            bundle.texts,
+            self.meter,
+            self.services.tracer,
+        )
         reporter = Reporter(self.services.source, store, self.settings.max_lag)
         rollout = Rollout(self.services.models, bundle.hash, self.services.check)
         patience, resumed = Patience(self.stop), False
-        with closing(writer), closing(rollout):
+        with closing(writer), closing(rollout), self._leading():
             while not self.stop.is_set():
                 lease.check()
                 try:
@@ -174,12 +188,24 @@ class Worker:
                     resumed = False
                     patience.wait(exc)
 
+    @contextmanager
+    def _leading(self) -> Iterator[None]:
+        self.meter.levels["worker_leads"] = 1
+        try:
+            yield
+        finally:
+            self.meter.levels["worker_leads"] = 0
+
     def _say_resumed(self, position: Position, generation: int) -> None:
         self._waits_for = ""
+        self.meter.levels["worker_offset"] = position.offset
         log.info("resumed", offset=position.offset, items=position.item_count, generation=generation)
 
     def _turn(self, writer: Writer) -> None:
+        began = time.perf_counter()
         records = self.services.source.read(writer.position.offset, self.settings.batch_size, block_ms=200)
+        if len(records) == self.settings.batch_size:  # else it waited for records, and the time says nothing
+            self.meter.stages["read"].observe(time.perf_counter() - began)
         if len(records):
             apply_records(writer, records)
         else:
@@ -208,5 +234,9 @@ def _work(services: WorkerServices, settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop.set())
     log.info("worker_starts", owner=worker.owner, bundle=services.bundle.version)
-    worker.run()
+    try:
+        with scraped(settings, WORKER, worker.meter):
+            worker.run()
+    finally:
+        services.close()
     log.info("worker_stopped")

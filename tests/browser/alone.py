@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from service.processes.api import listen
+from service.processes.listening import listen
 from service.settings import load_settings
 from service.ui.app import create_app
 from tests.spawned import spawned

@@ -30,9 +30,10 @@ def find() -> str | None:
 
 
 @contextmanager
-def launched(path: str) -> Iterator[Browser]:
+def launched(path: str, *more: str) -> Iterator[Browser]:
+    """more: arguments of its command."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(_ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=path, args=[*_ARGUMENTS, *more])
         try:
             yield browser
         finally:

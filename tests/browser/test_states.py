@@ -12,6 +12,7 @@ from service.embedded import EmbeddedValkey
 from service.settings import load_settings
 from service.ui.sessions import COOKIE
 from tests.browser.alone import alone
+from tests.browser.test_accessibility import findings
 from tests.http.running import Running, toy_bundle
 
 KEY = "the-key-of-an-operator"
@@ -61,6 +62,7 @@ def test_an_empty_catalogue_offers_samples_and_the_story_begins(page: Page) -> N
 def test_off_loopback_everybody_signs_in_with_a_key_of_their_own(page: Page) -> None:
     page.goto("/items")
     assert page.url.endswith("/sign-in")
+    assert findings(page) == {}
     page.get_by_label("API key").fill("a guess")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("does not know this key")

@@ -33,11 +33,13 @@ def feed_entry(offset: int, new_items: Sequence[str] = (), counted: int = 0, sho
         np.arange(shown, dtype=np.uint32)[::-1].copy(),
         rng.normal(size=(shown, TOY_SPEC.dim)).astype(np.float32),
         {offset + n: b'{"n": "\xc3\xbc"}' * n for n in range(offset % 3)},
+        trace=f"trace {offset}" if offset % 2 else "",
     )
 
 
 def assert_same_entry(got: FeedEntry, sent: FeedEntry) -> None:
     """Equal to the last bit."""
-    assert (got.position, got.new_items, got.documents) == (sent.position, sent.new_items, sent.documents)
+    for name in ("position", "new_items", "documents", "trace"):
+        assert getattr(got, name) == getattr(sent, name), name
     for name in ("counter_index", "counters", "vector_index", "vectors"):
         np.testing.assert_array_equal(getattr(got, name), getattr(sent, name), err_msg=name)

@@ -14,7 +14,8 @@ import numpy as np
 
 from service.adapters.bundle import Bundle
 from service.core.learned_items import LearnedItems
-from service.processes.api import listen, make_server
+from service.processes.api import make_server
+from service.processes.listening import listen
 from service.processes.worker import Worker
 from service.settings import Settings
 from service.wiring import build_api, build_worker

@@ -9,8 +9,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.meter import Meter
+from service.processes.scrape import KEEPER, PROFILER, WORKER, Measured
 from tests.http.conftest import Start
 from tests.http.running import event
 
@@ -23,10 +26,14 @@ def named(text: str) -> set[str]:
 
 
 def test_every_metric_that_alerts_and_dashboard_name_is_exported(start: Start) -> None:
-    with start(chat_daily_tokens=1_000) as service:
+    with start(chat_daily_tokens=1_000, index="ivf") as service:
         service.applied([event()])
         service.recommend("ann")
         text = service.http.get("/metrics").text
+    for kind in (WORKER, KEEPER, PROFILER):
+        meter = Meter()
+        meter.stages["any"].observe(0.0)
+        text += generate_latest(Measured(kind, meter)).decode()
     exported = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
     exported |= {family.name + "_total" for family in text_string_to_metric_families(text) if family.type == "counter"}
     dashboard = json.loads((DEPLOY / "grafana" / "peregrine.json").read_text())

@@ -1,0 +1,48 @@
+"""Chromium's own log of the network: whatever a page, its fonts or the browser asks for is on this machine."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from service.processes.all_in_one import Stack
+from tests.browser import chromium
+
+PATHS = ("/?user=ada", "/users?user=ada", "/items?item=sample-books-1", "/models", "/health", "/privacy?user=ada")
+HERE = {"127.0.0.1", "localhost", "::1"}
+OF_CHROMIUM = {"update.googleapis.com", "accounts.google.com", "content-autofill.googleapis.com"}
+"""What the browser asks on its own account, whatever page is open. It would ask them on an empty one."""
+
+
+def hosts(log: Path) -> dict[str, int]:
+    """How often each host stands in an address that was asked for. A log that is not closed is cut at its last line."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    found: dict[str, int] = {}
+    for url in re.findall(r'"url":"((?:https?|wss?)://[^"]+)"', text):
+        host = str(urlsplit(json.loads(f'"{url}"')).hostname)
+        found[host] = found.get(host, 0) + 1
+    return found
+
+
+@pytest.mark.long
+def test_no_request_leaves_the_machine(stack: Stack, tmp_path: Path) -> None:
+    path = chromium.find()
+    if path is None:
+        pytest.skip(chromium.MISSING)
+    log = tmp_path / "net.json"
+    with chromium.launched(path, f"--log-net-log={log}") as browser:
+        page = browser.new_page(base_url=stack.ui_url)
+        for place in PATHS:
+            page.goto(place)
+            expect(page.locator("h1")).to_be_visible()
+        page.goto("/?user=ada")
+        page.locator("[data-event]").first.click()
+        expect(page.locator(".ranking")).to_have_attribute("data-turn", "2")
+    asked = hosts(log)
+    assert asked.get("127.0.0.1", 0) > len(PATHS)  # the log is one of what happened
+    assert set(asked) - OF_CHROMIUM <= HERE
