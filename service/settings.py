@@ -10,8 +10,9 @@ import os
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -39,6 +40,15 @@ class Settings(ProfileSettings, UiSettings, TelemetrySettings):
         None,
         description="Redis or Valkey that holds the event log, best one with `appendfsync always`. Default: state_url.",
     )
+    tls_ca: FilePath | None = Field(
+        None,
+        description="PEM file of the authorities that the certificates of rediss:// servers are checked against, name "
+        "included. Default: those of the system.",
+    )
+    tls_cert: FilePath | None = Field(
+        None, description="PEM file of the certificate that rediss:// servers are shown, if they ask for one."
+    )
+    tls_key: FilePath | None = Field(None, description="PEM file of its private key. Default: in tls_cert.")
     data_dir: Path = Field(Path("peregrine-data"), description="Folder of the embedded Valkey and of runs.")
     prefix: str = Field(
         "peregrine",
@@ -208,13 +218,25 @@ class Settings(ProfileSettings, UiSettings, TelemetrySettings):
         return self
 
     def stores(self) -> tuple[str, str]:
-        """URLs of the log and of the state. Raises ConfigurationError if there are none."""
+        """URLs of the log and of the state, with the files that TLS takes in their queries.
+
+        Raises ConfigurationError if there are none.
+        """
         if self.state_url is None:
             raise ConfigurationError(
                 f"{PREFIX}STATE_URL is not set: name a Redis or Valkey (redis://host:6379/0), or run `peregrine up`, "
                 "which starts its own"
             )
-        return (self.log_url or self.state_url).get_secret_value(), self.state_url.get_secret_value()
+        return self._store(self.log_url or self.state_url), self._store(self.state_url)
+
+    def _store(self, secret: SecretStr) -> str:
+        url = secret.get_secret_value()
+        if not url.startswith("rediss://"):
+            return url
+        files = {"ssl_ca_certs": self.tls_ca, "ssl_certfile": self.tls_cert, "ssl_keyfile": self.tls_key}
+        parts = urlsplit(url)
+        options = {name: str(path.absolute()) for name, path in files.items() if path} | parse_qs(parts.query)
+        return urlunsplit(parts._replace(query=urlencode(options, doseq=True)))
 
     def check_exposure(self) -> None:
         """Raises ConfigurationError if others could reach the API without a key."""

@@ -6,15 +6,19 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from service.adapters.keys import LogKeys, read_backlog, unpack_backlog
 from service.adapters.redis_clients import Server, SyncClient, check_server, fullness
 from service.errors import ConfigurationError, PeregrineError
 from service.event_path.pressure import NEARLY_FULL
+from service.settings import is_loopback
 
 _MOST_SKEW = 2.0
 """Seconds that its clock may be off ours: the log gives times to events that come without one."""
 _GETTING_FULL = 0.8
+_FALSE = {"0", "f", "false", "n", "no"}
+"""As redis-py reads a switch in a URL."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ def _ask(role: str, server: Server, client: SyncClient) -> Iterator[Finding]:
     info = client.run("INFO")
     milliseconds = 1000 * (time.perf_counter() - begun)
     yield Finding("reachable", "ok", f"{server.name} in {milliseconds:.1f} ms")
+    yield transport(server.url)
     name = f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info['redis_version']}"
     try:
         check_server(server)
@@ -61,6 +66,21 @@ def _ask(role: str, server: Server, client: SyncClient) -> Iterator[Finding]:
     yield _persistence(role, info, client)
     yield _functions(client)
     yield _clock(client)
+
+
+def transport(url: str) -> Finding:
+    """Whether others on the way can read along, or pose as the server, and whether it lets in everybody."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    if parts.scheme == "unix" or is_loopback(parts.hostname or ""):
+        return Finding("transport", "ok", "does not leave this machine")
+    if parts.scheme == "redis":
+        return Finding("transport", "note", "not encrypted", "rediss://, unless the network between is your own")
+    if query.get("ssl_cert_reqs") == ["none"] or query.get("ssl_check_hostname", ["true"])[0].lower() in _FALSE:
+        return Finding("transport", "fail", "TLS, and nobody checks whose certificate it is", "set PEREGRINE_TLS_CA")
+    if not parts.password:
+        return Finding("transport", "note", "TLS, without a password", "give each role a user: deploy/valkey/*.acl")
+    return Finding("transport", "ok", f"TLS, as user {parts.username or 'default'}")
 
 
 def _memory(info: dict[str, Any]) -> Finding:

@@ -37,7 +37,7 @@ def test_the_shipped_valkey_configuration_passes_every_check(valkey: EmbeddedVal
     code, checks = examined(log_url=valkey.log_url, state_url=valkey.state_url, port="0")
     assert code == 0
     stores = {name: check["verdict"] for name, check in checks.items() if "store" in name}
-    both = ("reachable", "fit", "memory", "persistence", "functions", "clock")
+    both = ("reachable", "transport", "fit", "memory", "persistence", "functions", "clock")
     names = [f"{role} store: {what}" for role in ("log", "state") for what in both]
     expected = dict.fromkeys([*names, "log store: backlog"], "ok")
     assert stores == expected | {"state store: memory": "note"}  # its limit belongs to the machine
