@@ -25,6 +25,8 @@ from model.process.state import State
 
 USER_STEPS = 6
 ITEM_STEPS = 2
+SPAN_BITS = 32
+"""Of the seconds that events applied together may span: 136 years."""
 
 
 @dataclass
@@ -53,18 +55,40 @@ class Steps:
             mine[nodes, :-1] = mine[nodes, 1:]
             mine[nodes, -1] = values
 
-    def followed_by(self, nodes: Int, rows: Records) -> Steps:
-        """The steps of `nodes` and then the one that their rows hold open."""
+    def followed_by(self, rows: Records) -> Steps:
+        """The steps and then the one that the nodes' rows (B,) hold open."""
         opened = row_inputs(rows)
-        return Steps(**{n: np.concatenate([getattr(self, n)[nodes], v[:, None]], axis=1) for n, v in opened.items()})
+        return Steps(**{n: np.concatenate([getattr(self, n), v[:, None]], axis=1) for n, v in opened.items()})
 
-    @classmethod
-    def join(cls, parts: Sequence[Steps]) -> Steps:
-        """The nodes of all parts, one after the other."""
-        return cls(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in cls.__dataclass_fields__})
+    def continued(self, nodes: Int, until: Int, folded: Sequence[tuple[Int, Records]]) -> Steps:
+        """The last S steps of `nodes` (M,), repeated ones allowed, each after those of the first `until` (M,) entries
+        of `folded` that made a step of it."""
+        kept = self.count.shape[1]
+        steps = self.take(nodes)
+        if not folded:
+            return steps
+        span = len(folded) + 1
+        key = np.concatenate([which * span + place for place, (which, _) in enumerate(folded)])
+        order = np.argsort(key)
+        first = np.searchsorted(key[order], nodes * span)
+        end = np.searchsorted(key[order], nodes * span + until)
+        place = end[:, None] - kept + np.arange(kept)  # (M, S) in the folded ones; before `first`, in the steps held
+        made = place >= first[:, None]
+        held = np.where(made, 0, place - first[:, None] + kept)
+        fresh = row_inputs(np.concatenate([rows for _, rows in folded]))
+        for name, values in fresh.items():
+            mine = getattr(self, name)[nodes[:, None], held]
+            mine[made] = values[order[place[made]]]
+            setattr(steps, name, mine)
+        return steps
 
-    def take(self, nodes: slice) -> Steps:
+    def take(self, nodes: Int | slice) -> Steps:
         return Steps(**{n: getattr(self, n)[nodes] for n in self.__dataclass_fields__})
+
+    def put(self, nodes: Int, steps: Steps) -> None:
+        """Gives some nodes other steps."""
+        for name in self.__dataclass_fields__:
+            getattr(self, name)[nodes] = getattr(steps, name)
 
     def forget(self, kept: Int) -> None:
         """Leaves each node its last `kept` (B,) steps, as if its life had begun with them."""
@@ -102,21 +126,43 @@ class TrainingState:
         self._items = Steps.none(len(state.items), ITEM_STEPS, spec.item_dim, spec.message_dim)
 
     def apply(self, events: Events) -> None:
+        self._keep(self._apply(events))
+
+    def apply_and_see(self, events: Events, users: Int, at: Int) -> tuple[Records, Steps]:
+        """Applies the events; returns the rows (M,) and steps of `users` (M,) as they were before their moments `at`
+        (M,), which are all moments of these events, ascending by user and time. The steps' replay is the memory that
+        these moments found: the last closed moments and the one then open."""
+        rows = self.state.users[users]
+        folded = np.zeros(len(users), dtype=np.int64)
+        commits = self._apply(events)
+        start = int(at.min())
+        moments = users << SPAN_BITS | (at - start)
+        for opened in commits.opened:
+            place = np.searchsorted(moments, opened.users << SPAN_BITS | (opened.at - start))
+            rows[place], folded[place] = opened.rows, opened.folded
+        steps = self._users.continued(users, folded, commits.users).followed_by(rows)
+        self._keep(commits)
+        return rows, steps
+
+    def _apply(self, events: Events) -> Commits:
         commits = Commits()
         self.state.apply(events, commits)
+        return commits
+
+    def _keep(self, commits: Commits) -> None:
         for steps, folded in ((self._users, commits.users), (self._items, commits.items)):
             for nodes, rows in folded:
                 steps.push(nodes, rows)
 
     def user_steps(self, users: Int) -> Steps:
         """Their replay is the users' committed memory: the last closed moments and the open one."""
-        return self._users.followed_by(users, self.state.users[users])
+        return self._users.take(users).followed_by(self.state.users[users])
 
-    def item_steps(self, items: Int) -> Steps:
-        """Their replay is the items' memory as visible in the tick of the log's time; an open tick does not show."""
+    def item_steps(self, items: Int, tick: int) -> Steps:
+        """Their replay is the items' memory as visible in `tick`; a tick that is still open does not show."""
         rows = self.state.items[items]
-        steps = self._items.followed_by(items, rows)
-        steps.count[rows["key"] >= self.state.log_time // self.state.model.spec.item_tick, -1] = 0.0
+        steps = self._items.take(items).followed_by(rows)
+        steps.count[rows["key"] >= tick, -1] = 0.0
         return steps
 
     def set_static(self, items: Int, x: Float) -> None:

@@ -25,12 +25,28 @@ from model.process.temporal_model import TemporalModel
 from model.spec import ModelSpec
 
 
+@dataclass(frozen=True)
+class Opened:
+    """Users whose new moments began together, at `at` (B,) [s]. rows: (B,) as they were before; folded: how many
+    entries `Commits.users` had."""
+
+    users: Int
+    at: Int
+    rows: Records
+    folded: int
+
+
 @dataclass
 class Commits:
-    """Rows as they were when their open moment (user) or tick (item) was folded into memory: what training replays."""
+    """What training replays, in the order in which it happened.
+
+    users, items: rows as they were when their open moment (user) or tick (item) was folded into memory; opened: users
+    whose moments began.
+    """
 
     users: list[tuple[Int, Records]] = field(default_factory=list)
     items: list[tuple[Int, Records]] = field(default_factory=list)
+    opened: list[Opened] = field(default_factory=list)
 
 
 def apply(
@@ -158,6 +174,8 @@ def _close_steps(rows: Records, users: Int, model: TemporalModel, commits: Commi
 
 
 def _open_moments(rows: Records, users: Int, timestamp: Int, model: TemporalModel, commits: Commits | None) -> None:
+    if commits is not None:
+        commits.opened.append(Opened(users, timestamp, rows[users], len(commits.users)))
     known = rows["key"][users] != NEVER
     gap = np.where(known, timestamp - rows["key"][users], 0)
     _roll(rows, users, timestamp, gap, model.update_users, commits.users if commits else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,7 @@ class State:
         if commits is not None:
             commits.users = [(user_codes[which], rows) for which, rows in commits.users]
             commits.items = [(item_codes[which], rows) for which, rows in commits.items]
+            commits.opened = [replace(opened, users=user_codes[opened.users]) for opened in commits.opened]
         self.users[user_codes] = users.rows
         self.items[item_codes] = items.rows
         for place, code in enumerate(user_codes):
@@ -115,8 +117,11 @@ class State:
 
     def read(self, users: Int, at: Int) -> UserInputs:
         """What is seen of B users, each at its own moment [s]."""
-        facets = None if self._facets is None else self._facets(users, at)
-        return user_inputs(self.gather(users), at, self._vectors, self.items, self.model.spec, facets)
+        return user_inputs(self.gather(users), at, self._vectors, self.items, self.model.spec, self.facets(users, at))
+
+    def facets(self, users: Int, at: Int) -> Float | None:
+        """(B, 4, d_f) of B users at their moments [s], or None without profiles."""
+        return None if self._facets is None else self._facets(users, at)
 
     def score(self, users: Int, at: Int) -> Float:
         """(B, N) scores of every item for B users, each at its own moment [s]. Writes nothing."""

@@ -53,8 +53,8 @@ class TrainingConfig:
     history_dropout: float = 0.1
     """Share of users who are read with only the end of their history."""
 
-    gradient_items: int = 256
-    """Items, beside a step's positives, whose last ticks are recomputed with gradient."""
+    gradient_items: int = 1_024
+    """Items of a step, about, that its gradient reaches the item networks through."""
     full_softmax: int = FULL_SOFTMAX
     negatives: int = 8_192
     """Draws of a step above `full_softmax` items."""

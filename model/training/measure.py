@@ -11,8 +11,8 @@ from model.process.records import Float
 from model.state import TrainingState
 from model.stream import new_state, to_events
 from model.torch_model import TorchModel
-from model.training.batches import batches
-from model.training.reads import read_moments
+from model.training.batches import steps
+from model.training.reads import read_and_apply
 
 SAMPLES = 64
 """Places of the stream that are looked at, evenly spread."""
@@ -29,15 +29,15 @@ def measure(model: TorchModel, dataset: Dataset, text: Float) -> None:
     pairs, habits, popularity = list[Float](), list[Float](), list[Float]()
     chunk = max(1, len(dataset) // SAMPLES)
     done = 0
-    for batch in batches(dataset, SAMPLE_EVENTS):
-        if batch.start < chunk * (len(pairs) + 1):
+    for rows in steps(dataset, SAMPLE_EVENTS):
+        if rows.start < chunk * (len(pairs) + 1):
             continue
-        state.apply(events.take(slice(done, batch.start)))
-        done = batch.start
-        reads = read_moments(memory, events.take(batch), everything)
+        state.apply(events.take(slice(done, rows.start)))
+        popularity.append(popularity_features(state.items[state.available()], state.log_time, model.spec))
+        reads = read_and_apply(memory, events.take(rows), everything)
+        done = rows.stop
         pairs.append(reads.pair_features)
         habits.append(reads.habits)
-        popularity.append(popularity_features(state.items[state.available()], state.log_time, model.spec))
     network = model.network
     for standardise, samples in (
         (network.score_pairs.standardise, pairs),

@@ -1,16 +1,29 @@
-"""What training saw of users at their moments: exact raw inputs, gathered before their events were applied."""
+"""What training saw of users at their moments: exact raw inputs, as they were before the moments' events.
+
+All moments of a step are read together, also several of one user. What the state process does to memory comes out of
+the one pass that applies the events (`Commits`); neighbours and pairs, which depend on their own user's events alone,
+are brought forward on copies of the user, one for each moment.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.process.batch import Events
-from model.process.records import Float, Int
+from model.process.apply import moments_of
+from model.process.batch import Events, Items, Users
+from model.process.groups import starts_of
+from model.process.neighbours import add_neighbours
+from model.process.pairs import add_pairs
+from model.process.read import user_inputs
+from model.process.records import Float, Int, Records, counters_of
+from model.process.state import State
 from model.state import Steps, TrainingState
+
+NEIGHBOUR_FIELDS = ("nb_time", "nb_item", "nb_type")
 
 
 @dataclass
@@ -45,19 +58,6 @@ class Reads:
     def __len__(self) -> int:
         return len(self.since)
 
-    @classmethod
-    def join(cls, parts: Sequence[Reads]) -> Reads:
-        """One after the other."""
-        base = np.cumsum([0, *(len(part) for part in parts)])[:-1]
-        joined = {
-            name: np.concatenate([getattr(part, name) for part in parts])
-            for name in cls.__dataclass_fields__
-            if name != "steps"
-        }
-        for name in ("pair_row", "event_row"):
-            joined[name] += np.repeat(base, [len(getattr(part, name)) for part in parts])
-        return cls(steps=Steps.join([part.steps for part in parts]), **joined)
-
     def parts(self, most: int) -> Iterator[Reads]:
         """Cut into parts of at most `most` moments."""
         for low in range(0, len(self), most):
@@ -86,18 +86,23 @@ class Reads:
             )
 
 
-def read_moments(memory: TrainingState, events: Events, available: NDArray[np.bool_]) -> Reads:
-    """Reads the users of `events`, one moment a user, at the state before them. available: (N,) what counts."""
-    state = memory.state
-    spec = state.model.spec
-    codes, row = np.unique(events.user, return_inverse=True)
-    at = np.zeros(len(codes), dtype=np.int64)
-    at[row] = events.timestamp
-    inputs = state.read(codes, at)
+def read_and_apply(memory: TrainingState, events: Events, available: NDArray[np.bool_]) -> Reads:
+    """Reads every moment of `events` at its user's exact state before it, and applies the events.
+
+    The items' side of what is read (vectors, counters) is as of the log's time before the events. available: (N,) what
+    may be recommended.
+    """
+    state, spec = memory.state, memory.state.model.spec
+    users, at, row = _moments(events)
+    before = state.gather(users)
+    vectors, counters = state.item_vectors.copy(), counters_of(state.items, spec)
+    rows, steps = memory.apply_and_see(events, users, at)
+    _follow(before, rows, _earlier(events, users, row), state)
+    inputs = user_inputs(before, at, vectors, counters, spec, state.facets(users, at))
     owner, item = inputs.pair_row, inputs.pair_item
     weight = np.asarray(spec.weights(), dtype=np.float32)[events.type]
     return Reads(
-        steps=memory.user_steps(codes),
+        steps=steps,
         since=inputs.since,
         gap_stats=inputs.gap_stats,
         habits=inputs.habits,
@@ -116,3 +121,38 @@ def read_moments(memory: TrainingState, events: Events, available: NDArray[np.bo
         event_weight=weight * available[events.item],
         event_new=(~np.isin(row << 32 | events.item, owner << 32 | item)).astype(np.float32),
     )
+
+
+def _moments(events: Events) -> tuple[Int, Int, Int]:
+    """users (M,) and times (M,) of the moments of `events`, ascending; and the moment of each event (E,)."""
+    order = np.lexsort((events.timestamp, events.user))
+    user, time = events.user[order], events.timestamp[order]
+    begins = starts_of(user) | starts_of(time)
+    row = np.empty(len(order), dtype=np.int64)
+    row[order] = np.cumsum(begins) - 1
+    return user[begins], time[begins], row
+
+
+def _earlier(events: Events, users: Int, row: Int) -> Events:
+    """For each moment, the events of its user's earlier ones among `events`; their `user` is the moment."""
+    order = np.argsort(row, kind="stable")
+    start = np.searchsorted(row[order], np.arange(len(users)))  # of each moment's events in that order
+    first = start[np.searchsorted(users, users)]  # of its user's
+    count = start - first
+    owner = np.repeat(np.arange(len(users)), count)
+    place = np.arange(len(owner)) + np.repeat(first - np.cumsum(count) + count, count)
+    return replace(events.take(order[place]), user=owner)
+
+
+def _follow(copies: Users, rows: Records, events: Events, state: State) -> None:
+    """Brings copies of users, one for each moment, to where their `rows` (M,) were taken: `events` are those that came
+    before. The rows know memory and gaps already; neighbours and pairs follow."""
+    codes, item = np.unique(events.item, return_inverse=True)
+    items = Items(state.items[codes], codes.astype(np.uint32), state.hash[codes])  # what is counted into them is lost
+    events = replace(events, item=item)
+    moment, _ = moments_of(copies, events)
+    add_neighbours(copies, items, events, state.hash)
+    for name in NEIGHBOUR_FIELDS:
+        rows[name] = copies.rows[name]
+    copies.rows = rows
+    add_pairs(copies, items, events, moment, state.model.spec, state.hash)

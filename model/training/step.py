@@ -13,7 +13,7 @@ from torch import Tensor
 from model.process.batch import Events
 from model.process.popularity import popularity_features
 from model.process.records import NEVER, UNSET_ITEM, Float, Int
-from model.state import USER_STEPS, TrainingState
+from model.state import USER_STEPS, Steps, TrainingState
 from model.torch_model import TorchModel
 from model.training.config import TrainingConfig
 from model.training.loss import EXCLUDED, LOSSES
@@ -23,11 +23,21 @@ from model.training.reads import Reads
 
 @dataclass
 class ItemSide:
-    """What a step scores: its columns, their vectors v (K, d) and popularity dimensions P (K, P), with gradient."""
+    """What a step scores: its columns, their vectors v (K, d) and popularity dimensions P (K, P), both leaves of the
+    graph, and what they are made of.
+
+    shown: (K,) 1 where the learned id is; features: (K, F_pop); tick: of the log's time; touched, steps: the codes of
+    the items that the step's events move, ascending, and their last ticks as they are before that.
+    """
 
     columns: Columns
     vectors: Tensor
     popularity: Tensor
+    shown: Tensor
+    features: Tensor
+    tick: int
+    touched: Int
+    steps: Steps
 
 
 class TrainingStep:
@@ -60,59 +70,79 @@ class TrainingStep:
         items = self._state.items
         return np.asarray((items["first_event"] != NEVER) | (items["available_from"] <= at))
 
+    @torch.no_grad()
     def item_side(self, events: Events, available: NDArray[np.bool_]) -> ItemSide:
-        """The columns of a step on `events`. Refreshes the static halves that the state holds."""
+        """The columns of a step on `events`. Refreshes the static halves that the state holds; some learned ids are
+        hidden."""
         near = self._state.users["nb_item"][np.unique(events.user)]
         columns = self._negatives.columns(available, np.union1d(near[near != UNSET_ITEM], events.item))
-        static = self._static(columns)
-        dynamic = self._dynamic(columns, events.item)
-        features = popularity_features(columns.among(self._state.items), self._state.log_time, self._spec)
-        popularity = self._network.popularity(torch.from_numpy(features))
-        return ItemSide(columns, torch.cat([static, dynamic], dim=1), popularity)
-
-    def _static(self, columns: Columns) -> Tensor:
-        """(K, d/2) with some of the learned ids hidden."""
-        learned = self._network.item_id[columns.among(self._place)]
-        known = columns.among(self._known)
+        known, learned = columns.among(self._known), self._network.item_id[columns.among(self._place)]
         shown = known * torch.from_numpy(self._rng.random(len(known)) >= self._config.id_dropout)
         static: Tensor = self._network.static_items(columns.among(self._text), learned, shown)
         whole = static + (known - shown).unsqueeze(1) * learned
-        self._memory.set_static(columns.items, whole.detach().numpy())
-        return static
-
-    def _dynamic(self, columns: Columns, positives: Int) -> Tensor:
-        """(K, d/2) visible memory as the state holds it; the last ticks of some items take gradient.
-
-        Recomputed values would tell: under weights that moved since, the positives among them would stand out from the
-        items that were not recomputed. So the step only lends its gradient. The others are a random sample of the
-        columns, and their gradient counts for the columns that were not drawn.
-        """
+        self._memory.set_static(columns.items, whole.numpy())
         stored = torch.from_numpy(columns.among(self._state.item_vectors)[:, self._spec.item_dim :])
-        own = np.unique(columns.of(positives))
-        others = np.setdiff1d(self._rng.integers(len(stored), size=self._config.gradient_items), own)
-        factor = np.repeat([1.0, (len(stored) - len(own)) / max(len(others), 1)], [len(own), len(others)])
-        fresh = np.concatenate([own, others])
-        steps = self._memory.item_steps(columns.items[fresh])
-        recomputed = steps.replay(self._network.update_items, self._network.initial_item)
-        lent = (recomputed - recomputed.detach()) * torch.from_numpy(factor.astype(np.float32)).unsqueeze(1)
-        return stored.index_add(0, torch.from_numpy(fresh), lent)
+        found = popularity_features(columns.among(self._state.items), self._state.log_time, self._spec)
+        features = torch.from_numpy(found)
+        touched, tick = np.unique(events.item), self._spec.tick_of(self._state.log_time)
+        return ItemSide(
+            columns,
+            torch.cat([static, stored], dim=1).requires_grad_(),
+            self._network.popularity(features).requires_grad_(),
+            shown,
+            features,
+            tick,
+            touched,
+            self._memory.item_steps(touched, tick),
+        )
 
     def backward(self, side: ItemSide, reads: Reads) -> tuple[float, float]:
         """Adds the step's gradient to the weights; returns the losses of `next` and `discover`, each a mean by event.
 
         The item side is passed once, however many parts the users' side is cut into.
         """
-        vectors, popularity = side.vectors.detach().requires_grad_(), side.popularity.detach().requires_grad_()
-        leaves = ItemSide(side.columns, vectors, popularity)
         weights = np.maximum([reads.event_weight.sum(), (reads.event_weight * reads.event_new).sum()], 1e-9)
         lost = np.zeros(2)
-        for part in reads.parts(max(1, self._config.score_cells // len(vectors))):
-            next_loss, discover_loss = self._losses(leaves, part)
+        for part in reads.parts(max(1, self._config.score_cells // len(side.vectors))):
+            next_loss, discover_loss = self._losses(side, part)
             mean = next_loss / weights[0] + self._config.discover_weight * discover_loss / weights[1]
             mean.backward()
             lost += [next_loss.item(), discover_loss.item()]
-        torch.autograd.backward([side.vectors, side.popularity], [vectors.grad, popularity.grad])
+        self._pass_on(side)
         return tuple(lost / weights)
+
+    def _pass_on(self, side: ItemSide) -> None:
+        """Hands the gradient of the items' side on to the weights that it was made with.
+
+        Learned ids take it whole. The networks take it from a sample of the columns, each drawn with a chance in
+        proportion to the size of its gradient and weighted by the inverse: right on average, and near the whole, for
+        few columns have most of it. Their values are not used, only their gradient: recomputed memory would tell, under
+        weights that moved since, the positives from the rest.
+        """
+        gradient = torch.cat([_of(side.vectors), _of(side.popularity)], dim=1)  # (K, d + P)
+        places = side.columns.among(self._place)
+        ids, half = self._network.item_id, self._spec.item_dim
+        if ids.grad is None:
+            ids.grad = torch.zeros_like(ids)
+        ids.grad.index_add_(0, places, gradient[:, :half] * side.shown.unsqueeze(1))
+
+        chance = chances(gradient.norm(dim=1).numpy(), self._config.gradient_items)
+        chosen = np.flatnonzero(self._rng.random(len(chance)) < chance)
+        here = torch.from_numpy(chosen)
+        text = side.columns.among(self._text)[here]
+        static = self._network.static_items(text, ids.detach()[places[here]], side.shown[here])
+        dynamic = self._steps(side, chosen).replay(self._network.update_items, self._network.initial_item)
+        popularity = self._network.popularity(side.features[here])
+        weight = torch.from_numpy((1.0 / chance[chosen]).astype(np.float32)).unsqueeze(1)
+        torch.autograd.backward(torch.cat([static, dynamic, popularity], dim=1), gradient[here] * weight)
+
+    def _steps(self, side: ItemSide, columns: Int) -> Steps:
+        """The last ticks of some columns as they were before the step's events."""
+        items = side.columns.items[columns]
+        steps = self._memory.item_steps(items, side.tick)
+        moved = np.flatnonzero(np.isin(items, side.touched))
+        steps.put(moved, side.steps.take(np.searchsorted(side.touched, items[moved])))
+        return steps
 
     def _losses(self, side: ItemSide, reads: Reads) -> tuple[Tensor, Tensor]:
         column = side.columns.of
@@ -166,3 +196,21 @@ class TrainingStep:
         cut = self._rng.random(moments) < self._config.history_dropout
         kept[cut] = self._rng.integers(USER_STEPS + 1, size=int(cut.sum()))
         return kept
+
+
+def chances(sizes: NDArray[np.floating], wanted: int) -> NDArray[np.float64]:
+    """(K,) chances in proportion to `sizes`, 1 at most, that come to `wanted` as far as they can; 0 where a size is."""
+    size = sizes.astype(np.float64) / max(float(sizes.max(initial=0.0)), 1e-30)
+    certain = np.zeros(len(size), dtype=np.bool_)
+    while left := float(size[~certain].sum()):
+        chance = np.where(certain, 1.0, size * (max(wanted - int(certain.sum()), 0) / left))
+        over = ~certain & (chance >= 1.0)
+        if not over.any():
+            return chance
+        certain |= over
+    return certain.astype(np.float64)
+
+
+def _of(leaf: Tensor) -> Tensor:
+    """Its gradient."""
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad

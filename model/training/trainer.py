@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +15,12 @@ from model.process.records import Float
 from model.state import TrainingState
 from model.stream import new_state, to_events
 from model.torch_model import TorchModel
-from model.training.average import average_of
+from model.training.average import RunningAverage
 from model.training.batches import steps
 from model.training.config import TrainingConfig
 from model.training.measure import measure
 from model.training.negatives import Negatives
-from model.training.reads import Reads, read_moments
+from model.training.reads import read_and_apply
 from model.training.step import TrainingStep
 
 
@@ -45,8 +45,8 @@ class Trainer:
     def __init__(self, network: Network, dataset: Dataset, item_ids: list[str], text: Float, config: TrainingConfig):
         self._model = TorchModel(network, item_ids)
         measure(self._model, dataset, text)
-        self._average = average_of(network, config.average)
-        self.model = TorchModel(cast(Network, self._average.module), item_ids)
+        self._average = RunningAverage(network, config.average)
+        self.model = TorchModel(self._average.network, item_ids)
         self._dataset, self._text, self._config = dataset, text, config
         self._rng = np.random.default_rng(config.seed)
         self._optimiser = torch.optim.AdamW(_groups(network, config), fused=True)
@@ -61,7 +61,7 @@ class Trainer:
         """Everything that the next epoch depends on."""
         return {
             "network": self._model.network.state_dict(),
-            "average": self._average.state_dict(),
+            "average": self._average.state(),
             "steps": self._steps,
             "optimiser": self._optimiser.state_dict(),
             "sampling": self._rng.bit_generator.state,
@@ -71,7 +71,7 @@ class Trainer:
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on where `state` was taken."""
         self._model.network.load_state_dict(state["network"])
-        self._average.load_state_dict(state["average"])
+        self._average.restore(state["average"])
         self._steps = state["steps"]
         self._optimiser.load_state_dict(state["optimiser"])
         self._rng.bit_generator.state = state["sampling"]
@@ -88,17 +88,12 @@ class Trainer:
         negatives = Negatives(counts, config.negatives, config.full_softmax, self._rng)
         step = TrainingStep(self._model, memory, self._dataset.item_ids, self._text, negatives, config, self._rng)
         events = to_events(self._dataset, self._model.spec)
-        for group in steps(self._dataset, config.batch_events):
-            here = events.take(slice(group[0].start, group[-1].stop))
+        for rows in steps(self._dataset, config.batch_events):
+            here = events.take(rows)
             available = step.available(int(here.timestamp[0]))
             side = step.item_side(here, available)
-            reads = []
-            for batch in group:
-                part = events.take(batch)
-                reads.append(read_moments(memory, part, available))
-                memory.apply(part)
-            next_loss, discover_loss = step.backward(side, Reads.join(reads))
-            self._update(1.0 - group[0].start / len(self._dataset))
+            next_loss, discover_loss = step.backward(side, read_and_apply(memory, here, available))
+            self._update(1.0 - rows.start / len(self._dataset))
             on_step(StepResult(len(here), next_loss, discover_loss))
 
     def _learns_ids_in_one_pass(self) -> bool:
@@ -126,7 +121,7 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
         self._optimiser.step()
         self._optimiser.zero_grad()
-        self._average.update_parameters(network)
+        self._average.update()
 
 
 def _groups(network: Network, config: TrainingConfig) -> list[dict[str, Any]]:

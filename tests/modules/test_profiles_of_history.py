@@ -28,7 +28,7 @@ from model.torch_model import TorchModel
 from model.train import train
 from model.training.config import TrainingConfig
 from model.training.profiles import attach
-from model.training.reads import read_moments
+from model.training.reads import read_and_apply
 from model.training.run_folder import RunFolder
 from model.training.trainer import Trainer
 from tests.modules.streams import random_stream
@@ -94,9 +94,9 @@ def test_training_reads_the_profile_of_the_moment() -> None:
     memory = TrainingState(new_state(TorchModel(network(), DATA.item_ids), told, TEXT))
     part = to_events(told, SPEC).take(slice(100, 104))
     memory.apply(to_events(told, SPEC).take(slice(0, 100)))
-    reads = read_moments(memory, part, np.ones(20, dtype=np.bool_))
-    users = np.unique(part.user)
-    assert np.array_equal(reads.facets, told.profiles.facets(users, np.full(len(users), part.timestamp[0])))  # type: ignore[union-attr]
+    reads = read_and_apply(memory, part, np.ones(20, dtype=np.bool_))
+    users, at = np.unique([part.user, part.timestamp], axis=1)
+    assert np.array_equal(reads.facets, told.profiles.facets(users, at))  # type: ignore[union-attr]
     assert np.array_equal(reads.has, reads.facets.any(axis=2))
     assert reads.has.any()
 

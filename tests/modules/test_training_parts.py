@@ -12,11 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.data import Dataset
+from model.presets import peregrine
 from model.spec import DAY, ModelSpec
-from model.training.batches import batches, steps
+from model.training.average import RunningAverage
+from model.training.batches import steps
 from model.training.loss import EXCLUDED, bpr_loss, softmax_loss
 from model.training.negatives import Negatives
 from model.training.statistics import item_tick, log_gaps, pop_step, with_statistics
+from model.training.step import chances
 from tests.modules.streams import stream
 
 streams = st.lists(
@@ -26,24 +29,49 @@ streams = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(rows=streams, most=st.integers(1, 12))
-def test_batches_are_whole_timestamps_with_one_moment_a_user(rows: list[tuple[int, int, int]], most: int) -> None:
+def test_steps_are_consecutive_whole_timestamps_as_many_as_fit(rows: list[tuple[int, int, int]], most: int) -> None:
     dataset = stream(rows, 5, 6)
-    cut = list(batches(dataset, most))
+    cut = list(steps(dataset, most))
     assert [row for part in cut for row in range(part.start, part.stop)] == list(range(len(dataset)))
-    for part in cut:
-        times, users = dataset.timestamp[part], dataset.user[part]
-        assert part.stop == len(dataset) or dataset.timestamp[part.stop] != times[-1]
-        assert all(len(set(times[users == user])) == 1 for user in set(users))
+    for part, following in zip(cut, [*cut[1:], slice(len(dataset), len(dataset))], strict=True):
+        times = dataset.timestamp[part]
         assert len(times) <= most or len(set(times)) == 1
+        if following.start < len(dataset):
+            next_time = dataset.timestamp[following.start]
+            assert next_time != times[-1]
+            assert len(times) + (dataset.timestamp == next_time).sum() > most
 
 
-@settings(max_examples=100, deadline=None)
-@given(rows=streams, most=st.integers(1, 12))
-def test_steps_group_consecutive_batches_up_to_their_size(rows: list[tuple[int, int, int]], most: int) -> None:
-    dataset = stream(rows, 5, 6)
-    groups = list(steps(dataset, most))
-    assert [part for group in groups for part in group] == list(batches(dataset, most))
-    assert all(group[-1].stop - group[0].start <= most for group in groups if len(group) > 1)
+@settings(max_examples=200, deadline=None)
+@given(sizes=st.lists(st.floats(0, 1e6, width=32), max_size=30), wanted=st.integers(0, 40))
+def test_chances_are_in_proportion_and_come_to_what_is_wanted(sizes: list[float], wanted: int) -> None:
+    size = np.array(sizes, dtype=np.float32)
+    chance = chances(size, wanted)
+    assert ((chance >= 0) & (chance <= 1)).all()
+    assert not chance[size == 0].any()
+    assert chance.sum() == pytest.approx(min(wanted, (size > 0).sum()), rel=1e-6)
+    open_ones = (chance < 1) & (size > 0)
+    if wanted and open_ones.any():
+        ratio = chance[open_ones] / size[open_ones].astype(np.float64)
+        assert ratio.max() == pytest.approx(ratio.min(), rel=1e-5)
+        assert (size[chance == 1] >= size[open_ones].max() * (1 - 1e-6)).all()
+
+
+def test_the_average_forgets_where_it_began_and_follows_more_and_more_slowly() -> None:
+    network = peregrine(ModelSpec(dim=8, time_dim=4, text_dim=3, facet_dim=2), 2)
+    average = RunningAverage(network, keep=0.5)
+    seen = []
+    for value in (2.0, 4.0, 8.0, 16.0):
+        with torch.no_grad():
+            network.initial_user.fill_(value)
+        average.update()
+        seen.append(average.network.initial_user[0].item())
+    assert seen == pytest.approx([2.0, 2.0 + 0.9 * 2, 3.8 + (9 / 11) * 4.2, 7.2363636 + 0.75 * (16 - 7.2363636)])
+    other = RunningAverage(network, keep=0.5)
+    other.restore(average.state())
+    other.update()
+    average.update()
+    assert torch.equal(other.network.initial_user, average.network.initial_user)
 
 
 def test_the_loss_is_the_mean_surprise_at_each_event_among_the_candidates() -> None:

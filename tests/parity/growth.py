@@ -22,7 +22,7 @@ from model.process.records import UNSET_ITEM, Records
 from model.process.state import State
 from model.state import TrainingState
 from model.stream import item_texts, new_state, to_events
-from model.training.batches import batches
+from model.training.batches import steps
 from model.weights import load_model
 from service.commands import datasets
 from service.commands.bundles import shipped
@@ -72,7 +72,7 @@ def checkpoints(stack: Stack, dataset: Dataset, every: int, seed: int = 0) -> It
             for batch in datasets.batches([documents[row] for row in order[start:stop]]):
                 account.post(batch)
             part = dataset.subset(slice(start, stop))
-            for rows in batches(part, 1_024):
+            for rows in steps(part, 1_024):
                 memory.apply(to_events(part.subset(rows), spec, start + rows.start + 1))
             account.wait_until_applied()
             yield Checkpoint(stop, _served(stack, dataset), memory.state)

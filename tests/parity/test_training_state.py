@@ -12,10 +12,10 @@ from model.spec import ModelSpec
 from model.state import ITEM_STEPS, USER_STEPS, Steps, TrainingState
 from model.stream import new_state, to_events
 from model.torch_model import TorchModel
-from model.training.batches import batches
+from model.training.batches import steps as steps_of
 from model.training.config import TrainingConfig
 from model.training.negatives import Negatives
-from model.training.reads import Reads, read_moments
+from model.training.reads import read_and_apply
 from model.training.step import TrainingStep
 from tests.modules.streams import random_stream
 
@@ -35,7 +35,7 @@ def make_model(seed: int = 0) -> TorchModel:
 
 def walked(model: TorchModel, events: int = len(DATASET)) -> TrainingState:
     memory = TrainingState(new_state(model, DATASET, TEXT))
-    for batch in batches(DATASET.subset(slice(0, events)), most_events=20):
+    for batch in steps_of(DATASET.subset(slice(0, events)), most_events=20):
         memory.apply(to_events(DATASET.subset(batch), SPEC, batch.start + 1))
     return memory
 
@@ -47,7 +47,9 @@ def test_recomputed_memory_equals_the_stored_one(events: int) -> None:
     users, items = np.arange(USERS), np.arange(ITEMS)
     network = model.network
     user = memory.user_steps(users).replay(network.update_users, network.initial_user)
-    item = memory.item_steps(items).replay(network.update_items, network.initial_item)
+    item = memory.item_steps(items, memory.state.log_time // SPEC.item_tick).replay(
+        network.update_items, network.initial_item
+    )
     # the same float32 steps in batches of another size: a few ulp a step, up to seven steps
     np.testing.assert_allclose(
         user.detach().numpy(), model.update_users(memory.state.users), rtol=1e-5, atol=2e-6, strict=True
@@ -61,7 +63,9 @@ def test_both_updaters_receive_gradient_through_recomputed_memory() -> None:
     memory = walked(model)
     network = model.network
     user = memory.user_steps(np.arange(USERS)).replay(network.update_users, network.initial_user)
-    item = memory.item_steps(np.arange(ITEMS)).replay(network.update_items, network.initial_item)
+    item = memory.item_steps(np.arange(ITEMS), memory.state.log_time // SPEC.item_tick).replay(
+        network.update_items, network.initial_item
+    )
     (user.pow(3).sum() + item.pow(3).sum()).backward()
     for updater in (network.update_users, network.update_items):
         for name, weight in updater.named_parameters():
@@ -89,7 +93,7 @@ def test_gradient_goes_back_six_closed_moments_and_no_further() -> None:
 def test_items_keep_two_closed_ticks_and_hide_the_open_one() -> None:
     model = make_model()
     memory = walked(model)
-    steps = memory.item_steps(np.arange(ITEMS))
+    steps = memory.item_steps(np.arange(ITEMS), memory.state.log_time // SPEC.item_tick)
     assert steps.count.shape == (ITEMS, ITEM_STEPS + 1)
     open_now = memory.state.items["key"] >= memory.state.log_time // SPEC.item_tick
     assert open_now.any()
@@ -149,7 +153,7 @@ def test_a_step_cut_into_parts_has_the_gradient_of_the_whole() -> None:
         step = make_step(memory, model, TrainingConfig(history_dropout=0.0, id_dropout=0.0, score_cells=cells))
         events = to_events(DATASET.subset(slice(AT, END)), SPEC)
         available = step.available(int(events.timestamp[0]))
-        step.backward(step.item_side(events, available), read_moments(memory, events, available))
+        step.backward(step.item_side(events, available), read_and_apply(memory, events, available))
         gradients.append({name: p.grad for name, p in model.network.named_parameters() if p.grad is not None})
     assert gradients[0].keys() == gradients[1].keys()
     for name, gradient in gradients[0].items():
@@ -164,10 +168,10 @@ def test_a_training_score_is_the_served_score() -> None:
     step = make_step(memory, model, config)
     events = to_events(DATASET.subset(slice(AT, END)), SPEC)
     available = step.available(int(events.timestamp[0]))
-    side = step.item_side(events, available)
-    lost = step.backward(side, read_moments(memory, events, available))
     scores = memory.state.score(events.user, events.timestamp)
     had = np.stack([np.isin(np.arange(ITEMS), memory.state.pairs[user]["item"]) for user in events.user])
+    side = step.item_side(events, available)
+    lost = step.backward(side, read_and_apply(memory, events, available))
     rows = np.arange(len(events))
     for loss, excluded in zip(lost, (np.zeros_like(had), had), strict=True):
         counted = ~excluded[rows, events.item]
@@ -177,16 +181,61 @@ def test_a_training_score_is_the_served_score() -> None:
         assert loss == pytest.approx(expected, rel=1e-5)
 
 
-def test_joined_and_cut_reads_keep_each_moments_pairs_and_events() -> None:
-    memory = walked(make_model(), AT)
-    available = np.ones(ITEMS, dtype=np.bool_)
-    parts = [part for part in batches(DATASET, most_events=4) if part.start >= AT][:2]
-    reads = [read_moments(memory, to_events(DATASET.subset(part), SPEC), available) for part in parts]
-    whole = Reads.join(reads)
-    back = list(whole.parts(1))
-    alone = [part for read in reads for part in read.parts(1)]
-    assert len(back) == len(alone) == len(whole)
-    for left, right in zip(back, alone, strict=True):
-        for name in ("nb_item", "pair_row", "pair_item", "pair_features", "event_row", "event_item", "event_new"):
-            np.testing.assert_array_equal(getattr(left, name), getattr(right, name), err_msg=name)
-        np.testing.assert_array_equal(left.steps.sum, right.steps.sum)
+def test_moments_read_together_are_as_if_each_were_read_before_it_happened() -> None:
+    """Forty events, several moments of each user among them, against one timestamp at a time. What is the items' own
+    (vectors, popularity) is as of the first event when they are read together, and left out here."""
+    model = make_model()
+    rows = slice(AT, AT + 40)
+    together, one_by_one = walked(model, AT), walked(model, AT)
+    everything = np.ones(ITEMS, dtype=np.bool_)
+    whole = read_and_apply(together, to_events(DATASET.subset(rows), SPEC), everything)
+    single = []
+    for part in steps_of(DATASET.subset(rows), most_events=1):
+        events = to_events(DATASET.subset(slice(AT + part.start, AT + part.stop)), SPEC)
+        read = read_and_apply(one_by_one, events, everything)
+        moments = [*read.parts(1)]
+        single += [
+            (user, int(events.timestamp[0]), one) for user, one in zip(np.unique(events.user), moments, strict=True)
+        ]
+    assert len({user for user, _, _ in single}) < len(single) / 2
+    single.sort(key=lambda one: one[:2])
+    assert len(single) == len(whole)
+    exact = ("nb_item", "nb_type", "nb_gap", "nb_mask", "pair_item", "event_item", "event_new", "habits", "gap_stats")
+    for mine, (_, _, other) in zip(whole.parts(1), single, strict=True):
+        for name in (*exact, "since"):
+            np.testing.assert_array_equal(getattr(mine, name), getattr(other, name), err_msg=name)
+        own = slice(0, 21)  # before the features that tell of the item
+        np.testing.assert_array_equal(mine.pair_features[:, own], other.pair_features[:, own])
+        for name in ("count", "gap", "first"):
+            np.testing.assert_array_equal(getattr(mine.steps, name), getattr(other.steps, name), err_msg=name)
+        for name in ("m", "sum"):  # the same float32 sums and steps in batches of another size
+            np.testing.assert_allclose(getattr(mine.steps, name), getattr(other.steps, name), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(together.state.users["nb_item"], one_by_one.state.users["nb_item"])
+
+
+def test_the_gradient_of_the_items_side_is_right_on_average() -> None:
+    """Samples of half the columns against all of them, each parameter's gradient along one random direction."""
+    model = make_model()
+    memory = walked(model, AT)
+    events = to_events(DATASET.subset(slice(AT, END)), SPEC)
+    everything = np.ones(ITEMS, dtype=np.bool_)
+    reads = read_and_apply(walked(model, AT), events, everything)
+    parts = ("popularity", "static_items", "update_items", "item_id")
+    parameters = [p for name, p in model.network.named_parameters() if name.split(".")[0] in parts]
+    directions = [torch.randn(p.shape, generator=torch.Generator().manual_seed(n)) for n, p in enumerate(parameters)]
+
+    def gradients(wanted: int, count: int) -> np.ndarray:
+        step = make_step(memory, model, TrainingConfig(history_dropout=0.0, id_dropout=0.0, gradient_items=wanted))
+        found = []
+        for _ in range(count):
+            model.network.zero_grad(set_to_none=True)
+            step.backward(step.item_side(events, everything), reads)
+            found.append([float((d * p.grad).sum()) for d, p in zip(directions, parameters, strict=True)])
+        return np.array(found)
+
+    whole, sampled = gradients(ITEMS, 1)[0], gradients(ITEMS // 2, 60)
+    assert (np.abs(whole) > 1e-6).mean() > 0.8
+    error = sampled.std(axis=0) / np.sqrt(len(sampled))
+    assert (sampled.std(axis=0) > 0).any()
+    # 4 standard errors, for some twenty parameters; learned ids take the whole gradient and do not vary
+    np.testing.assert_array_less(np.abs(sampled.mean(axis=0) - whole), 4 * error + 1e-5 * np.abs(whole) + 1e-7)
