@@ -1,7 +1,7 @@
 """Lists of many users at once: their records in one read, their scores in one matrix pass, block by block.
 
-Between two blocks other requests come first. A list is what `recommend` gives for its user, but for floats that one row
-and many round otherwise.
+Where a search looks at few items only, each list is a search of its own. Between two blocks other requests come first.
+A list is what `recommend` gives for its user, but for floats that one row and many round otherwise.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ log = structlog.get_logger("peregrine.batch_path")
 
 BLOCK = 2_000_000
 """Scores computed before other requests get their turn: 8 MB."""
+SEARCHES = 16
+"""The same where each user's list is searched for by itself, for a search looks at few items."""
 
 
 async def recommend_many(user_ids: Sequence[str], asked: Request, serving: Serving) -> list[Recommendation]:
@@ -54,7 +56,7 @@ async def recommend_many(user_ids: Sequence[str], asked: Request, serving: Servi
         return [popular(case, "fallback", dead_stage(view))] * len(user_ids)
     at = moment(asked.at, known, serving.replica.now())
     answers: list[Recommendation] = []
-    size = max(1, BLOCK // max(1, len(view.index.ids)))
+    size = max(1, BLOCK // max(1, len(view.index.ids))) if view.index.looks_at_all else SEARCHES
     for start in range(0, len(known), size):
         block = known.some(start, start + size)
         answers += (
@@ -78,9 +80,10 @@ def _ranked(case: Case, known: Known, at: Int) -> list[Recommendation]:
         return _popular(case, known, "fallback", "embed")
     rules = case.request.rules
     prepared = None if rules is None else prepare(rules, index)
-    if scored.is_sound and not case.request.disliked and (prepared is None or prepared.is_a_search):
-        return _searched(case, known, at, scored, prepared)
-    scored = scored.against(index)
+    if index.looks_at_all:
+        if scored.is_sound and not case.request.disliked and (prepared is None or prepared.is_a_search):
+            return _searched(case, known, at, scored, prepared)
+        scored = scored.against(index)
     users = [known.one(place) for place in range(len(known))]
     return [
         ranked(replace(case, known=user), user, at[place : place + 1], scored.some(place, place + 1), prepared)

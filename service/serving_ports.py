@@ -163,6 +163,11 @@ class ItemIndex(Protocol):
         it is one that looks at some."""
         ...
 
+    @property
+    def looks_at_all(self) -> bool:
+        """Whether a search looks at every item, so that one pass pays for many queries."""
+        ...
+
     def top_k(
         self,
         query: Float,

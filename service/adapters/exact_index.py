@@ -18,6 +18,10 @@ NARROW = 8
 class ExactIndex(ItemRows):
     """`ItemIndex`."""
 
+    @property
+    def looks_at_all(self) -> bool:
+        return True
+
     def top_k(
         self,
         query: Float,

@@ -52,6 +52,10 @@ class IvfIndex(ExactIndex):
         self._recall = 1.0
         self._marked = np.zeros(0, np.bool_)  # of all items, False but for moments
 
+    @property
+    def looks_at_all(self) -> bool:
+        return self._lists is None
+
     def top_k(
         self,
         query: Float,

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.batch_path import recommend_many
+from service.adapters.exact_index import ExactIndex
+from service.batch_path import SEARCHES, recommend_many
 from service.core.cursors import CursorRefused, Served, nothing_served, read, sign
 from service.core.filters import Match
 from service.core.rules import Rules
@@ -224,6 +226,22 @@ def test_a_batch_that_is_found_at_once_leaves_out_what_each_user_s_own_list_does
         if k == 30:
             assert set(one.item_ids) == set(alone.item_ids)
     assert ITEMS[4] not in many[3].item_ids
+
+
+def test_a_batch_searches_for_each_user_where_a_search_looks_at_few_items(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a pass over all items")
+
+    monkeypatch.setattr(ExactIndex, "looks_at_all", property(lambda _: False))
+    monkeypatch.setattr(ExactIndex, "score_many", refuse)
+    users = [f"user-{n % 4}" for n in range(2 * SEARCHES + 1)]
+    for asked in (None, Rules(only=Match(brand=("merlin",)))):
+        request = Request(None, k=5, rules=asked)
+        many = stage.run(partial(recommend_many, users, request))
+        alone = {user: stage.ask(replace(request, user_id=user)) for user in users}
+        assert [one.item_ids for one in many] == [alone[user].item_ids for user in users]
 
 
 def test_hiding_and_describing_an_item_shows_in_the_next_list() -> None:
