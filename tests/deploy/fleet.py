@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from tests.deploy.job import until
 CONFIGURATION = Path("deploy/valkey").absolute()
 BUNDLE = Path("model/bundles/complete-journey").absolute()
 ROLES = ("worker", "api", "keeper", "profiler")
+NO_SETTINGS: Mapping[str, str] = {}
 
 
 @dataclass
@@ -27,6 +28,8 @@ class Fleet:
     folder: Path
     port: int
     key: str
+    settings: Mapping[str, str]
+    """Of all processes, beside where things are."""
 
     def client(self) -> Client:
         return Client(f"http://127.0.0.1:{self.port}", self.key)
@@ -51,6 +54,7 @@ class Fleet:
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
             "API_KEY_FILE": "/run/secrets/api_key",
+            **self.settings,
         }
         options = [part for item, value in environment.items() for part in ("--env", f"PEREGRINE_{item}={value}")]
         mounts = {f"{secrets}:/run/secrets:ro", f"{BUNDLE}:/bundle:ro", f"{self.folder}/archive:/archive",
@@ -73,7 +77,7 @@ class Fleet:
 
 
 @contextmanager
-def fleet(folder: Path, roles: tuple[str, ...] = ROLES) -> Iterator[Fleet]:
+def fleet(folder: Path, settings: Mapping[str, str] = NO_SETTINGS) -> Iterator[Fleet]:
     """Everything runs and is ready; removed at the end."""
     write(folder / "secrets", tls=True)
     ports = {"log": free_port(), "state": free_port()}
@@ -83,12 +87,12 @@ def fleet(folder: Path, roles: tuple[str, ...] = ROLES) -> Iterator[Fleet]:
     for path in (folder / "secrets", *(folder / name for name in ("log", "state", "archive", "models"))):
         path.mkdir(exist_ok=True)
         os.chown(path, USER, USER)
-    found = Fleet({}, folder, free_port(), (folder / "secrets" / "api_key").read_text().strip())
+    found = Fleet({}, folder, free_port(), (folder / "secrets" / "api_key").read_text().strip(), settings)
     with ExitStack() as stack:
         stack.callback(lambda: [container.remove() for container in found.containers.values()])
         for server, port in ports.items():
             found.add_store(server, port)
-        for role in roles:
+        for role in ROLES:
             found.add(role, role)
         try:
             until(found.ready, 120.0)

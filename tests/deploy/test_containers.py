@@ -12,6 +12,7 @@ import redis
 from tests.deploy.engine import IMAGE, LIMITS, USER, build, check_tools, podman
 from tests.deploy.fleet import ROLES, Fleet, fleet
 from tests.deploy.job import events, main_job, until
+from tests.deploy.tools import run
 
 pytestmark = pytest.mark.long
 
@@ -38,9 +39,23 @@ def test_the_image_is_small_and_holds_neither_torch_nor_pip_nor_a_secret(image: 
     history = podman("history", "--no-trunc", "--format", "{{.CreatedBy}}", image)
     assert "BEGIN CERTIFICATE" not in history
     look = "import importlib.util as u; print([m for m in ('torch', 'pip', 'setuptools', 'onnx') if u.find_spec(m)])"
-    run = ("run", "--rm", "--network", "none", *LIMITS)
-    assert podman(*run, "--entrypoint", "python", image, "-c", look) == "[]"
-    assert podman(*run, image, "--version").startswith("peregrine ")
+    once = ("run", "--rm", "--network", "none", *LIMITS)
+    assert podman(*once, "--entrypoint", "python", image, "-c", look) == "[]"
+    assert podman(*once, image, "--version").startswith("peregrine ")
+
+
+def test_a_bill_of_materials_names_what_is_in_the_image(image: str) -> None:
+    root = podman("image", "mount", image)
+    try:
+        found = json.loads(run("syft", "scan", f"dir:{root}", "--output", "cyclonedx-json").stdout)
+    finally:
+        podman("image", "unmount", image)
+    kinds = {component["name"]: component.get("purl", "").partition("/")[0] for component in found["components"]}
+    assert found["bomFormat"] == "CycloneDX"
+    for name in ("fastapi", "onnxruntime", "peregrine-recsys", "numpy"):
+        assert kinds[name] == "pkg:pypi", name
+    assert kinds["libc6"] == "pkg:deb"
+    assert "torch" not in kinds
 
 
 def test_the_main_job_is_done_in_containers(running: Fleet) -> None:
