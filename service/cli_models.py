@@ -69,7 +69,10 @@ def retrain(
     min_events: Annotated[
         int, typer.Option(min=0, help="Do nothing unless the archive has gained so many records.")
     ] = 0,
-    every: Annotated[Optional[float], typer.Option(min=0.0, help="Again after so many hours, for ever.")] = None,  # noqa: UP045
+    every: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0.01, help="Again so many hours after the last one began, for ever."),
+    ] = None,
     url: Url = None,
     as_json: Json = False,
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from threading import Event as Flag
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class Comparing:
     serve: Serve
     users: Callable[[], Sequence[str]]
 
-    def __call__(self, serving: LiveModel, new: LiveModel) -> dict[str, Any]:
+    def __call__(self, serving: LiveModel, new: LiveModel, _: Flag) -> dict[str, Any]:
         """What the lists have in common; `reason`, if the new ones must not be shown. Blocks."""
         return asyncio.run(self._compare(serving, new))
 

@@ -19,6 +19,7 @@ import structlog
 
 from service.core.bundles import NO_BUNDLE, Bundle
 from service.core.live_models import Live, LiveModel
+from service.core.side_by_side import SideBySide
 from service.errors import BundleError, PeregrineError, StoreUnavailable
 from service.ports import LiveModels
 from service.replica import Replica
@@ -57,6 +58,8 @@ class Lines:
     def __init__(self, home: Line, open_line: OpenLine | None = None, models: LiveModels | None = None) -> None:
         self.default = home
         self.live = Live(0)
+        self.beside: dict[str, SideBySide] = {}
+        """By bundle, what was found of its lists beside those of the default line; whoever looks notes it here."""
         self._home = home
         self._open_line = open_line
         self._models = models
@@ -127,6 +130,7 @@ class Lines:
         if live.serving is not None and (line := self._ready(live.serving.bundle)) is not None:
             if self.default is not line:
                 log.info("line_switched", version=line.bundle.version, generation=live.active)
+                self.beside.clear()
             self.default = line
         for bundle in [bundle for bundle in self._lines if live.models and live.of(bundle) is None]:
             if self._lines[bundle] is not self.default:
@@ -160,7 +164,10 @@ class Lines:
         ready = frozenset(model.generation for model in live.models if self._ready(model.bundle))
         at, before = self._reported
         if live.models and (ready != before or time.monotonic() - at > _REPORT_SECONDS):
-            await asyncio.to_thread(models.report, self._replica, ready)
+            beside = {
+                model.generation: self.beside[model.bundle] for model in live.models if model.bundle in self.beside
+            }
+            await asyncio.to_thread(models.report, self._replica, ready, beside)
             self._reported = (time.monotonic(), ready)
 
 

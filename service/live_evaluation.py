@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy as np
 import structlog
 
 from model.process.records import Int
+from service.core.side_by_side import SideBySide, gain
 from service.core.types import Event, Position, Totals
 from service.errors import MomentPassed, PeregrineError
 from service.lines import Line, Lines
@@ -30,21 +32,27 @@ log = structlog.get_logger("peregrine.live_evaluation")
 LIST = 20
 MOST_PER_SECOND = 5
 """Events that are looked for, so that a flood of them costs nothing."""
+MOST_WHILE_CHECKED = 10
+"""While a new model's lists are looked at before it takes over; then also of users who are not sampled."""
 FROZEN_USERS = 20_000
 FROZEN_SECONDS = 7 * 86_400.0
 """After that it is copied anew; so long it may hold somebody who was erased."""
 POPULAR, FROZEN = "popular", "frozen"
+GAPS = (60, 600, 3_600, 21_600, 86_400, 259_200, 604_800, 2_592_000)
+"""Seconds between two events of a user: upper bounds of what is counted together."""
 _NOTHING: Int = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
     """place: of the event among those that were looked for; ranks: by contender, None where the item is not listed;
-    log_gap: log1p of the seconds since the user's event before, None for the first one."""
+    log_gap: log1p of the seconds since the user's event before, None for the first one; sampled: whether it counts for
+    more than a new model beside the active one."""
 
     place: int
     ranks: Mapping[str, int | None]
     log_gap: float | None
+    sampled: bool = True
 
 
 @dataclass
@@ -66,22 +74,27 @@ class LiveEvaluation:
         self.log_gaps = 0.0
         """Sum of log1p of the seconds since the user's event before, over `gaps` events."""
         self.gaps = 0
+        self.gap_seconds = 0.0
+        self.gap_counts = [0] * (len(GAPS) + 1)
+        """By the first bound of GAPS that is not exceeded; the last of those above all."""
         self._frozen: tuple[Line, Serving] | None = None
         self._until = 0.0
         self._freezing: asyncio.Task[None] | None = None
-        self._second, self._left = 0, MOST_PER_SECOND
+        self._second, self._left = 0, 0
 
     async def look(self, events: Sequence[Event]) -> list[Looked]:
         """Looks for what is about to be appended. Never raises: no event is refused because of a figure."""
+        checked = any(model.stage == "checking" for model in self.lines.live.models)
         places = {event.user_id: place for place, event in reversed(list(enumerate(events)))}  # of each user's first
         found = []
         for user_id, place in places.items():
-            if not self._is_sampled(user_id):
+            sampled = self._is_sampled(user_id)
+            if not checked and not sampled:
                 continue
-            if not self._may():
+            if not self._may(MOST_WHILE_CHECKED if checked else MOST_PER_SECOND):
                 break
             try:
-                looked = await self._look(place, events[place])
+                looked = await self._look(place, events[place], sampled)
             except MomentPassed:
                 continue  # late: memory has moved past it
             except PeregrineError as exc:
@@ -102,28 +115,41 @@ class LiveEvaluation:
         for one in looked:
             if not fresh[one.place]:
                 continue
+            self._count_beside(one.ranks)
+            if not one.sampled:
+                continue
             for contender, rank in one.ranks.items():
                 self._count(contender, rank)
             if one.log_gap is not None:
-                self.log_gaps, self.gaps = self.log_gaps + one.log_gap, self.gaps + 1
+                self._count_gap(one.log_gap)
+
+    def _count_gap(self, log_gap: float) -> None:
+        seconds = round(math.expm1(log_gap))
+        self.log_gaps, self.gaps = self.log_gaps + log_gap, self.gaps + 1
+        self.gap_seconds += seconds
+        self.gap_counts[bisect_left(GAPS, seconds)] += 1
 
     def _is_sampled(self, user_id: str) -> bool:
         return crc32(user_id.encode()) < self.share * 2**32
 
-    def _may(self) -> bool:
+    def _may(self, most: int) -> bool:
         now = int(self.clock())
         if now != self._second:
-            self._second, self._left = now, MOST_PER_SECOND
+            self._second, self._left = now, most
         self._left -= 1
         return self._left >= 0
 
-    async def _look(self, place: int, event: Event) -> Looked | None:
+    async def _look(self, place: int, event: Event, sampled: bool) -> Looked | None:
         """None while the items or the frozen memory are not there yet, or the state does not answer."""
         default = self.lines.default
-        if self.lines.of(default.bundle.hash) is None or (frozen := self._frozen_now(default)) is None:
+        if self.lines.of(default.bundle.hash) is None:
             return None
         asked = Request(event.user_id, LIST, event.timestamp)
-        contenders = {line.bundle.version: line.serving for line in self.lines.serving()} | {FROZEN: frozen}
+        contenders = {line.bundle.version: line.serving for line in self.lines.serving()}
+        if sampled:
+            if (frozen := self._frozen_now(default)) is None:
+                return None
+            contenders[FROZEN] = frozen
         found = {name: await recommend(asked, serving) for name, serving in contenders.items()}
         if any(answer.strategy == "fallback" for answer in found.values()):
             return None
@@ -134,13 +160,21 @@ class LiveEvaluation:
         last = found[default.bundle.version].last_event_at
         now = event.timestamp or default.replica.now()
         gap = math.log1p(now - last) if last is not None and now is not None and now > last else None
-        return Looked(place, ranks, gap)
+        return Looked(place, ranks, gap, sampled)
 
     def _count(self, contender: str, rank: int | None) -> None:
         self.evaluated[contender] += 1
         self.recall[contender] = self.recall.get(contender, 0.0) + (rank is not None)
-        gain = 1 / math.log2(1 + rank) if rank is not None and rank <= 10 else 0.0
-        self.ndcg[contender] = self.ndcg.get(contender, 0.0) + gain
+        self.ndcg[contender] = self.ndcg.get(contender, 0.0) + gain(rank)
+
+    def _count_beside(self, ranks: Mapping[str, int | None]) -> None:
+        """Every other line against the default one, where both were looked at."""
+        beside, default = self.lines.beside, self.lines.default.bundle
+        for line in self.lines.serving():
+            bundle = line.bundle
+            if bundle.hash != default.hash and {bundle.version, default.version} <= ranks.keys():
+                found = SideBySide.of(ranks[bundle.version], ranks[default.version])
+                beside[bundle.hash] = beside.get(bundle.hash, SideBySide()) + found
 
     def _frozen_now(self, line: Line) -> Serving | None:
         """The line as it was when it was first asked for; None while it is being copied."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from service.core.bundles import Bundle, RegisteredModel
 from service.core.experiments import Counted, Experiment, Exposure
 from service.core.live_models import Live, LiveModel
+from service.core.side_by_side import NOTHING, SideBySide
 
 
 class ModelRegistry(Protocol):
@@ -57,8 +58,9 @@ class LiveModels(Protocol):
         False if it was not live. Raises Fenced for the active one."""
         ...
 
-    def report(self, replica: str, ready: Collection[int]) -> None:
-        """A replica says which generations it could serve now."""
+    def report(self, replica: str, ready: Collection[int], beside: Mapping[int, SideBySide] = NOTHING) -> None:
+        """A replica says which generations it could serve now, and, by generation, what it has found of its lists
+        beside those of the active one so far."""
         ...
 
     def withdraw(self, replica: str) -> None:
@@ -67,6 +69,10 @@ class LiveModels(Protocol):
 
     def replicas(self) -> dict[str, frozenset[int]]:
         """What replicas have reported within seconds."""
+        ...
+
+    def beside(self, generation: int) -> dict[str, SideBySide]:
+        """The same of one generation, by replica."""
         ...
 
     def fullness(self) -> float:

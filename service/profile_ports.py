@@ -82,6 +82,10 @@ class ProfileStore(Protocol):
 
     async def read(self, user_ids: Sequence[str]) -> list[StoredProfile]: ...
 
+    async def replace(self, user_id: str, before: Profile, after: Profile) -> bool:
+        """Stores `after` in place of `before`; False, and nothing is stored, if the profile is another one by now."""
+        ...
+
     async def edit(self, user_id: str, edits: Facets) -> None:
         """Replaces what was changed before, and puts the user first in the queue; a claim on them ends."""
         ...

@@ -67,10 +67,25 @@ class Settings(ProfileSettings, UiSettings, TelemetrySettings):
         "popular items are served.",
     )
 
-    models: Path | None = Field(
+    models: str | None = Field(
         None,
-        description="Folder of the registry, where bundles lie that are rolled out while the service runs; one for all "
-        "processes. `up` with its own Valkey takes one in data_dir.",
+        description="The registry, where bundles lie that are rolled out while the service runs; one for all "
+        "processes: a folder, or a URL that fsspec knows (s3://bucket/models; needs the extra `archive`). `up` with "
+        "its own Valkey takes a folder in data_dir.",
+    )
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _as_text(cls, place: Any) -> Any:
+        return str(place) if isinstance(place, Path) else place
+
+    rollout_watch: float = Field(
+        20.0,
+        ge=0,
+        le=3_600,
+        description="Seconds for which the lists of a model that is ready to take over are looked at beside those of "
+        "the active one, on events that come in (200 of them at most, none with live_evaluation 0). One that does "
+        "worse beyond chance is refused.",
     )
 
     placements: Path | None = Field(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -27,7 +27,7 @@ from service.attribution import Attribution
 from service.comparing import Comparing
 from service.core.live_models import LiveModel
 from service.errors import BundleError, ConfigurationError, StoreUnavailable
-from service.event_path import ArchivedSource, Checks
+from service.event_path import ArchivedSource, Checks, in_turn
 from service.lines import Line, Lines
 from service.live_evaluation import LiveEvaluation
 from service.ports import (
@@ -41,15 +41,18 @@ from service.ports import (
     Snapshots,
     StateStore,
 )
+from service.profile_path import Reembedding
 from service.profile_ports import ProfileEraser
 from service.settings import Settings
 from service.tracing import Followed, Tracer
 from service.trials import Trials
+from service.watching import Watching
 from service.wiring_gate import gate_of
 from service.wiring_models import (
     bundle_of,
     close_embedder,
     current_bundle,
+    embedding,
     line_of,
     make_embedder,
     open_registry,
@@ -184,15 +187,30 @@ def build_worker(settings: Settings, bundle: Bundle | None = None) -> WorkerServ
     if (archive := open_archive(settings)) is not None:
         source = ArchivedSource(archive, source)
     models, registry = RedisLiveModels(patient, settings.feed_length), open_registry(settings)
+    bundle = bundle or current_bundle(settings, models, registry)
+    reads_facets_of = bundle.model.spec.embedder if bundle.model.spec.profiles else None
     return WorkerServices(
         source,
         RedisGenerations(patient, feed_length=settings.feed_length),
-        reading_texts(bundle or current_bundle(settings, models, registry), settings),
+        reading_texts(bundle, settings),
         models,
         registry,
-        Comparing(partial(serving_of, settings, patient, registry), partial(recent_users, source)),
+        in_turn(
+            Reembedding(reads_facets_of, partial(embedding, settings), partial(_profiles, patient)),
+            Comparing(partial(serving_of, settings, patient, registry), partial(recent_users, source)),
+            Watching(models, source.end, settings.rollout_watch),
+        ),
         open_tracer(settings, "worker"),
     )
+
+
+@asynccontextmanager
+async def _profiles(server: Server) -> AsyncIterator[RedisProfiles]:
+    store = RedisProfiles(server)
+    try:
+        yield store
+    finally:
+        await store.aclose()
 
 
 def build_keeper(settings: Settings) -> KeeperServices:

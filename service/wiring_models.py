@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import structlog
 from pydantic import SecretStr
@@ -47,7 +48,18 @@ RECENT, MOST_USERS = 5_000, 200
 
 def open_registry(settings: Settings) -> ModelRegistry | None:
     """None if the settings name none."""
-    return None if settings.models is None else ModelFolder(settings.models)
+    return None if settings.models is None else registry_at(str(settings.models))
+
+
+def registry_at(place: str) -> ModelRegistry:
+    """A folder, or a URL. Raises ConfigurationError for one that cannot be reached at all."""
+    if "://" not in place or place.startswith("file://"):
+        return ModelFolder(Path(place.removeprefix("file://")))
+    try:
+        from service.adapters.model_url import ModelUrl
+    except ModuleNotFoundError as exc:
+        raise ConfigurationError(f'the registry needs {exc.name}: pip install "peregrine-recsys[archive]"') from exc
+    return ModelUrl(place)
 
 
 def read_bundle(settings: Settings, spare: tuple[str, ...] = ()) -> Bundle:
@@ -132,6 +144,16 @@ def make_embedder(settings: Settings) -> TextEmbedder | None:
         log.warning("no_text_embedder", effect="items are known by id alone", install="peregrine-recsys[text]")
         return None
     return SentenceEncoder()
+
+
+@contextmanager
+def embedding(settings: Settings) -> Iterator[TextEmbedder | None]:
+    """The embedder of the settings for the time of the block."""
+    embedder = make_embedder(settings)
+    try:
+        yield embedder
+    finally:
+        close_embedder(embedder)
 
 
 def close_embedder(embedder: TextEmbedder | None) -> None:

@@ -1,4 +1,4 @@
-"""Where the archive's files lie: a local folder, or whatever fsspec reaches by a URL."""
+"""Where files of the archive or the registry lie: a local folder, or whatever fsspec reaches by a URL."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class FsspecFolder:
 
             files, path = url_to_fs(url)
         except (ImportError, ValueError) as exc:
-            raise ConfigurationError(f"the archive {url} cannot be reached: {exc}") from exc
+            raise ConfigurationError(f"{url} cannot be reached: {exc}") from exc
         self.url = url
         self._files: Any = files
         self._path = str(path).rstrip("/")
@@ -154,4 +154,4 @@ def _translated(url: str) -> Iterator[None]:
     except (FileNotFoundError, FileExistsError):
         raise
     except Exception as exc:
-        raise StoreUnavailable(f"the archive {url}: {type(exc).__name__}: {exc}") from exc
+        raise StoreUnavailable(f"{url}: {type(exc).__name__}: {exc}") from exc

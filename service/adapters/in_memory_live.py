@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from service.adapters.in_memory import InMemoryGenerations
 from service.core.live_models import Live, LiveModel
+from service.core.side_by_side import NOTHING, SideBySide
 from service.errors import Fenced, LeaseHeld
 
 
@@ -16,6 +17,7 @@ class InMemoryLiveModels:
     def __init__(self, generations: InMemoryGenerations) -> None:
         self._generations = generations
         self._replicas: dict[str, frozenset[int]] = {}
+        self._beside: dict[str, dict[int, SideBySide]] = {}
 
     def live(self) -> Live:
         generations = self._generations
@@ -72,14 +74,18 @@ class InMemoryLiveModels:
             generations.retire(state)
         return True
 
-    def report(self, replica: str, ready: Collection[int]) -> None:
-        self._replicas[replica] = frozenset(ready)
+    def report(self, replica: str, ready: Collection[int], beside: Mapping[int, SideBySide] = NOTHING) -> None:
+        self._replicas[replica], self._beside[replica] = frozenset(ready), dict(beside)
 
     def withdraw(self, replica: str) -> None:
         self._replicas.pop(replica, None)
+        self._beside.pop(replica, None)
 
     def replicas(self) -> dict[str, frozenset[int]]:
         return dict(self._replicas)
+
+    def beside(self, generation: int) -> dict[str, SideBySide]:
+        return {name: found[generation] for name, found in self._beside.items() if generation in found}
 
     def fullness(self) -> float:
         return self._generations.active.fullness

@@ -42,6 +42,12 @@ class InMemoryProfiles:
     async def read(self, user_ids: Sequence[str]) -> list[StoredProfile]:
         return [unpack_stored(*self.packed(user_id)) for user_id in user_ids]
 
+    async def replace(self, user_id: str, before: Profile, after: Profile) -> bool:
+        if self.made.get(user_id) != pack_profile(before):
+            return False
+        self.made[user_id] = pack_profile(after)
+        return True
+
     async def edit(self, user_id: str, edits: Facets) -> None:
         self.edited[user_id] = pack_edits(edits)
         self._enqueue(Due(user_id, Reason.ASKED))

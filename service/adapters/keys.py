@@ -17,6 +17,7 @@
                                   first rollout
             <prefix>:before       number of the generation that was active before the last switch between live models
             <prefix>:replicas     hash: by replica, "<milliseconds> <numbers of the generations it could serve now>"
+            <prefix>:beside       hash: by replica, JSON: by generation, its lists beside those of the active one
             <prefix>:skipped      hash: reasons by offset of records that could not be applied; belongs to the log
       of a generation, <g> = <prefix>:<number>
             <g>:meta              hash: the position's fields, epoch, feed (id of its newest entry), late (events)
@@ -103,6 +104,7 @@ class StateKeys:
         self.live = f"{prefix}:live"
         self.before = f"{prefix}:before"
         self.replicas = f"{prefix}:replicas"
+        self.beside = f"{prefix}:beside"
         self.generations = f"{prefix}:"
         self.skipped = f"{prefix}:skipped"
         self._own = own = f"{prefix}:{generation}"

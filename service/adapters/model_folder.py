@@ -67,10 +67,16 @@ class ModelFolder:
 def _describe(folder: Path) -> RegisteredModel:
     """What the manifest says; the other files are looked at when the bundle is loaded."""
     try:
-        manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
-    except (OSError, ValidationError) as exc:
+        return described(folder.name, (folder / MANIFEST).read_bytes())
+    except OSError as exc:
         return RegisteredModel(folder.name, problem=f"no readable {MANIFEST}: {exc}")
-    problem = "" if manifest.version == folder.name else f"its manifest says version {manifest.version!r}"
-    return RegisteredModel(
-        folder.name, bundle_hash(manifest), manifest.created, manifest.code, manifest.data, manifest.metrics, problem
-    )
+
+
+def described(name: str, manifest: bytes) -> RegisteredModel:
+    """What the manifest of the bundle of that name says."""
+    try:
+        found = Manifest.model_validate_json(manifest)
+    except ValidationError as exc:
+        return RegisteredModel(name, problem=f"no readable {MANIFEST}: {exc}")
+    problem = "" if found.version == name else f"its manifest says version {found.version!r}"
+    return RegisteredModel(name, bundle_hash(found), found.created, found.code, found.data, found.metrics, problem)

@@ -95,6 +95,13 @@ local function profile_end(keys, args)
   return 1
 end
 
+-- keys: a user's profile. args: what it must be, what it becomes. Returns 0 if it is another one.
+local function profile_replace(keys, args)
+  if redis.call('GET', keys[1]) ~= args[1] then return 0 end
+  redis.call('SET', keys[1], args[2])
+  return 1
+end
+
 -- args: beginning of the keys of profiles, users.
 local function profile_forget(keys, args)
   for at = 2, #args do
@@ -121,5 +128,6 @@ register('profile_add', profile_add, {'no-cluster'})
 register('profile_edit', profile_edit, {'no-cluster'})
 register('profile_claim', profile_claim, {'no-cluster', 'allow-oom'})
 register('profile_end', profile_end, {'no-cluster'})
+register('profile_replace', profile_replace, {'no-cluster'})
 register('profile_forget', profile_forget, {'no-cluster', 'allow-oom'})
 register('profile_reserve', profile_reserve, {'no-cluster', 'allow-oom'})

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import astuple, replace
+
+from pydantic_core import from_json, to_json
 
 from service.adapters.keys import FIRST, StateKeys
 from service.adapters.redis_clients import Server, SyncClient
 from service.core.live_models import Live, LiveModel, pack_live, unpack_live
+from service.core.side_by_side import NOTHING, SideBySide
 
 SILENT_SECONDS = 5.0
 """A replica that has not reported for so long is not waited for."""
@@ -49,24 +52,35 @@ class RedisLiveModels:
         names = (keys.active, keys.live, keys.retired, keys.before, keys.meta, keys.feed)
         return bool(self._client.call("live_end", names, (generation, self._feed_length)))
 
-    def report(self, replica: str, ready: Collection[int]) -> None:
+    def report(self, replica: str, ready: Collection[int], beside: Mapping[int, SideBySide] = NOTHING) -> None:
         value = " ".join(map(str, (self._now(), *sorted(ready))))
+        if beside:
+            self._client.run(
+                "HSET", self._keys.beside, replica, to_json({n: astuple(one) for n, one in beside.items()})
+            )
         self._client.run("HSET", self._keys.replicas, replica, value)
 
     def withdraw(self, replica: str) -> None:
-        self._client.run("HDEL", self._keys.replicas, replica)
+        for key in (self._keys.replicas, self._keys.beside):
+            self._client.run("HDEL", key, replica)
 
     def replicas(self) -> dict[str, frozenset[int]]:
         found, now = self._client.run("HGETALL", self._keys.replicas), self._now()
         reports = {name: [int(part) for part in value.split()] for name, value in found.items()}
         silent = {name: now - numbers[0] for name, numbers in reports.items()}
         for name in [name for name, since in silent.items() if since > 1_000 * _FORGOTTEN_SECONDS]:
-            self._client.run("HDEL", self._keys.replicas, name)
+            self.withdraw(name.decode())
         return {
             name.decode(): frozenset(numbers[1:])
             for name, numbers in reports.items()
             if silent[name] <= 1_000 * SILENT_SECONDS
         }
+
+    def beside(self, generation: int) -> dict[str, SideBySide]:
+        found = {
+            name.decode(): from_json(value) for name, value in self._client.run("HGETALL", self._keys.beside).items()
+        }
+        return {name: SideBySide(*by[str(generation)]) for name, by in found.items() if str(generation) in by}
 
     def fullness(self) -> float:
         return self._client.fullness()

@@ -40,6 +40,10 @@ class RedisProfiles:
             found += map(unpack_stored, values[::2], values[1::2])
         return found
 
+    async def replace(self, user_id: str, before: Profile, after: Profile) -> bool:
+        keys = (self._keys.made(user_id),)
+        return bool(await self._client.call("profile_replace", keys, (pack_profile(before), pack_profile(after))))
+
     async def edit(self, user_id: str, edits: Facets) -> None:
         keys = (*self._keys.queue, self._keys.edits(user_id))
         await self._client.call("profile_edit", keys, (user_id, pack_edits(edits)))

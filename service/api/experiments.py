@@ -8,13 +8,14 @@ import time
 from dataclasses import replace
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from service.api.bodies import read_model
+from service.api.models import rolling_of
 from service.api.openapi import one_body
-from service.api.problems import Problem
+from service.api.problems import FieldError, Problem
 from service.api.services import ApiServices, services_of
 from service.core.experiments import DAY, Experiment, Variant, report
 from service.core.times import format_time
@@ -26,6 +27,9 @@ router = APIRouter(tags=["experiments"])
 NAME = r"^[A-Za-z0-9_.-]{1,64}$"
 _ERRORS: dict[int | str, dict[str, Any]] = {404: {}, 409: {}, 413: {}, 415: {}, 422: {}, 503: {}}
 _Id = Annotated[str, Path(min_length=1, max_length=64)]
+_Winner = Annotated[
+    str | None, Query(max_length=64, description="Variant whose model becomes the active one; default: none.")
+]
 _EXAMPLE: dict[str, Any] = {
     "id": "new-weights",
     "variants": [
@@ -166,10 +170,15 @@ async def get_report(request: Request, experiment_id: _Id) -> ReportAnswer:
 
 
 @router.delete("/v1/experiments/{experiment_id}", summary="End an experiment", responses=_ERRORS)
-async def end_experiment(request: Request, experiment_id: _Id) -> ExperimentAnswer:
-    """Everybody gets the active model again. Make the winner that one: `POST /v1/models/{version}/activate`."""
+async def end_experiment(request: Request, experiment_id: _Id, winner: _Winner = None) -> ExperimentAnswer:
+    """Everybody gets the active model again, which is the winner's from then on, if one is named."""
     services = services_of(request)
     experiment = await _find(services, experiment_id)
+    if winner is not None:
+        if (variant := experiment.variant(winner)) is None:
+            message = f"no variant {winner!r} is in this experiment"
+            raise Problem(422, f"winner: {message}", [FieldError(field="winner", value=winner, message=message)])
+        await asyncio.to_thread(rolling_of(services).activate, variant.version)
     if experiment.ended is None:
         experiment = replace(experiment, ended=int(time.time()))
         await _store(services).put(experiment)

@@ -10,18 +10,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 
 from service.api.services import ApiServices, services_of
 from service.core.types import Backlog, Totals
 from service.errors import StoreUnavailable
-from service.live_evaluation import LiveEvaluation
+from service.live_evaluation import GAPS, LiveEvaluation
 from service.profile_ports import MET, MET_AGE, MET_DESCRIBED, OUTCOMES, Waiting
 
 router = APIRouter(tags=["operations"])
@@ -144,6 +151,13 @@ def _evaluated(found: LiveEvaluation, trained_gap: float) -> Iterator[Metric]:
     yield CounterMetricFamily("peregrine_live_new_items", "Of these, with an item not known before.", found.new_items)
     yield CounterMetricFamily("peregrine_live_gaps", "Evaluated events with an event of the user before.", found.gaps)
     yield CounterMetricFamily("peregrine_live_log_gap", "Sum of log(1 + seconds) since those before.", found.log_gaps)
+    counts = zip((*GAPS, "+Inf"), accumulate(found.gap_counts), strict=True)
+    yield HistogramMetricFamily(
+        "peregrine_live_gap_seconds",
+        "Seconds between evaluated events and those before of the same user.",
+        buckets=[(str(bound), float(count)) for bound, count in counts],
+        sum_value=found.gap_seconds,
+    )
     yield _gauge("trained_log_gap", "Its mean in the training data of the model.", trained_gap)
 
 

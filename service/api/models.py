@@ -62,7 +62,7 @@ async def post_rollout(request: Request, version: Version) -> Response:
     services = services_of(request)
     body = await read_model(request, services.settings.max_body, RolloutIn)
     serving = services.lines.default.bundle
-    model = await asyncio.to_thread(_rolling(services).begin, version, serving, body.switch)
+    model = await asyncio.to_thread(rolling_of(services).begin, version, serving, body.switch)
     return await _answer(services, model, 202)
 
 
@@ -70,7 +70,7 @@ async def post_rollout(request: Request, version: Version) -> Response:
 async def post_rollback(request: Request) -> Response:
     """At once: both models have learned all along."""
     services = services_of(request)
-    return await _switched(services, await asyncio.to_thread(_rolling(services).roll_back))
+    return await _switched(services, await asyncio.to_thread(rolling_of(services).roll_back))
 
 
 @router.post(
@@ -79,7 +79,7 @@ async def post_rollback(request: Request) -> Response:
 async def post_activate(request: Request, version: Version) -> Response:
     """At once, if its memory has caught up and its checks are passed."""
     services = services_of(request)
-    return await _switched(services, await asyncio.to_thread(_rolling(services).activate, version))
+    return await _switched(services, await asyncio.to_thread(rolling_of(services).activate, version))
 
 
 @router.delete(
@@ -88,10 +88,10 @@ async def post_activate(request: Request, version: Version) -> Response:
 async def delete_rollout(request: Request, version: Version) -> Response:
     """Breaks a rollout off, or ends the time in which one can go back. Its memory is deleted; the bundle stays."""
     services = services_of(request)
-    return await _answer(services, await asyncio.to_thread(_rolling(services).end, version), 200)
+    return await _answer(services, await asyncio.to_thread(rolling_of(services).end, version), 200)
 
 
-def _rolling(services: ApiServices) -> Rolling:
+def rolling_of(services: ApiServices) -> Rolling:
     embedder = None if services.embedder is None else services.embedder.id
     return Rolling(services.models, services.registry, services.settings.bundle, embedder)
 

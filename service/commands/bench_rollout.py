@@ -1,6 +1,7 @@
 """`peregrine bench rollout`: how fast a second memory is made while the first one serves, and what the switches cost.
 
-events -> live traffic -> rollout (its worker may be killed on the way) -> back -> there again -> both memories read
+events -> live traffic, the worker drains what waits -> rollout (its worker may be killed on the way) -> back -> there
+again -> both memories against a clean replay of the log
 """
 
 from __future__ import annotations
@@ -8,92 +9,38 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event as Flag
-from threading import Thread
 from typing import Any
 
-import numpy as np
-
 from service.adapters.model_folder import ModelFolder
-from service.client import Client, ClientError
+from service.client import Client
 from service.commands import bundles, terminal
+from service.commands.clean_replay import Verdict, judge
 from service.commands.posting import Account
+from service.commands.steady_traffic import Traffic
 from service.commands.zipf import Zipf, encode
 from service.errors import PeregrineError
 from service.processes.all_in_one import Stack
-from service.settings import load_settings
+from service.settings import Settings, load_settings
+from service.wiring import build_worker, open_archive
 
-EVENTS_A_SECOND, LISTS_A_SECOND = 200, 50
 USERS, ITEMS = 20_000, 5_000
 BATCH = 500
-_SECONDS = 5.0
-"""Of traffic before, and after each switch."""
 VERSION = "second"
+_BEFORE, _AFTER = 1.0, 2.0
+"""Seconds around a switch in which lists are said to be made during it."""
+_PATIENCE = 600.0
+_AGAIN = 1.5
+"""Seconds without any progress after which a pause is one, and no slow progress."""
 
 
 class RolloutNotMeasured(PeregrineError):
     """The rollout did not end as it should."""
-
-
-@dataclass
-class Traffic:
-    """Events and lists at a steady rate, each answer noted: (moment, seconds it took, version of the model)."""
-
-    client: Client
-    zipf: Zipf
-    users: Sequence[str]
-    lists: list[tuple[float, float, str]] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    accepted: int = 0
-    stop: Flag = field(default_factory=Flag)
-
-    def post(self) -> None:
-        for _ in self._beats(EVENTS_A_SECOND / 20):
-            try:
-                self.accepted += self.client.post_events(encode(self.zipf.events(20))).accepted
-            except ClientError as exc:
-                self.failures.append(f"event: {exc}")
-
-    def read(self) -> None:
-        for beat in self._beats(LISTS_A_SECOND):
-            began = time.monotonic()
-            try:
-                found = self.client.recommendations(self.users[beat % len(self.users)])
-            except ClientError as exc:
-                self.failures.append(f"list: {exc}")
-                continue
-            if found.strategy != "model":
-                self.failures.append(f"list: {found.strategy}")
-            self.lists.append((began, time.monotonic() - began, str(found.model.version)))
-
-    def _beats(self, rate: float) -> Iterator[int]:
-        beat, began = 0, time.monotonic()
-        while not self.stop.is_set():
-            yield beat
-            beat += 1
-            time.sleep(max(0.0, began + beat / rate - time.monotonic()))
-
-    @contextmanager
-    def flowing(self) -> Iterator[None]:
-        threads = [Thread(target=work, daemon=True) for work in (self.post, self.read)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self.stop.set()
-            for thread in threads:
-                thread.join()
-
-    def p99(self, start: float, stop: float) -> float | None:
-        """Milliseconds, of the lists asked for in between."""
-        took = [seconds for began, seconds, _ in self.lists if start <= began < stop]
-        return round(1_000 * float(np.quantile(took, 0.99)), 1) if took else None
 
 
 def run(events: int, kill: bool, as_json: bool) -> None:
@@ -103,66 +50,145 @@ def run(events: int, kill: bool, as_json: bool) -> None:
         terminal.print_json(report)
     else:
         terminal.print_text("\n".join(f"{name}: {value}" for name, value in report.items()))
-    if report["failures"] or report["missing"]:
+    if report["failures"] or report["missing"] or report["doubled"]:
         raise RolloutNotMeasured(f"failed: {report['failures'][:3]}, missing: {report['missing']}")
 
 
-def measure(folder: Path, bundle: Path, events: int, kill: bool, **settings_of_its_own: Any) -> dict[str, Any]:
-    """kill: SIGKILL to the new model's worker on the way. missing: accepted events that either memory lacks."""
+def measure(
+    folder: Path, bundle: Path, events: int, kill: bool, seconds: float = 10.0, **settings_of_its_own: Any
+) -> dict[str, Any]:
+    """kill: SIGKILL to the new model's worker on the way; seconds: of traffic before, and after each switch.
+
+    drain, fill: what the one worker does of what waits, and the second one of archive and log, both while lists are
+    served; missing, doubled: accepted events that the two memories have too few, or too many; difference: the largest
+    of a float of either from a clean replay of archive and log, as a part of 1 + its size; inf where integers differ.
+    """
     said: list[str] = []
     stores = {"data_dir": folder / "data", "state_url": None, "log_url": None, "port": 0}
-    plain = {"bundle": bundle, "profiles": "off", "embed_text": "off"}
-    settings = load_settings(**stores, **plain, **settings_of_its_own)
+    plain: dict[str, Any] = {"bundle": bundle, "profiles": "off", "embed_text": "off", "log_format": "json"}
+    plain |= {"log_length": events // 2}  # so that half of them are in the archive alone
+    settings = load_settings(**(stores | plain | settings_of_its_own))
     with Stack(settings, lambda _, line: said.append(line)) as stack, stack.client() as client:
-        ModelFolder(folder / "data" / "models").add(bundles.remade(bundle, folder / "second", VERSION))
-        zipf, account = Zipf(USERS, ITEMS), Account(client)
-        bodies = zipf.bodies(BATCH)
-        for _ in range(events // BATCH):
-            account.post(next(bodies))
-        account.wait_until_applied()
-        users = sorted({event.user_id for event in zipf.events(500)})
-        traffic = Traffic(client, zipf, users)
-        with traffic.flowing():
-            report = _rolled(client, traffic, said if kill else None, events)
-        time.sleep(1.0)
-        account.offset = int(client.ready().body["log_end"])
-        account.wait_until_applied()
-        report["missing"] = _missing(client, account.events.accepted + traffic.accepted)
-    return report | {"failures": traffic.failures, "lists": len(traffic.lists), "events": events + traffic.accepted}
+        second = bundles.remade(bundle, folder / "second", VERSION)
+        ModelFolder(folder / "data" / "models").add(second)
+        zipf, users = Zipf(USERS, ITEMS), Counter[str]()
+        traffic = Traffic(client, zipf, sorted({event.user_id for event in zipf.events(500)}))
+        with _stopped(stack.child("worker").pid) as go_on:
+            _fill(client, zipf, events, users)
+            with traffic.flowing():
+                drained = _drained(client, go_on)
+                _wait_for_archive(stack.settings, events)
+                report = _rolled(client, traffic, said if kill else None, events, seconds)
+        users.update(traffic.accepted)
+        verdicts = [_judged(stack.settings, client, one, users) for one in (bundle, second)]
+    filled = report["fill_records_per_second"]
+    report |= {
+        "drain_records_per_second": drained,
+        "drain_against_fill": round(drained / filled, 2) if drained and filled else None,
+        "missing": sum(verdict.missing for verdict in verdicts),
+        "doubled": sum(verdict.doubled for verdict in verdicts),
+        "difference": max(verdict.difference for verdict in verdicts),
+    }
+    return report | {"failures": traffic.failures, "lists": len(traffic.lists), "events": users.total()}
 
 
-def _rolled(client: Client, traffic: Traffic, said: list[str] | None, events: int) -> dict[str, Any]:
+@contextmanager
+def _stopped(pid: int) -> Iterator[Callable[[], None]]:
+    """Stops a process for the time of the block, or until what it gives is called."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield partial(os.kill, pid, signal.SIGCONT)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _fill(client: Client, zipf: Zipf, events: int, users: Counter[str]) -> None:
+    account = Account(client)
+    for _ in range(events // BATCH):
+        some = zipf.events(BATCH)
+        account.post(encode(some))
+        users.update(event.user_id for event in some)
+
+
+class _Pace:
+    """Of something that gets less: told now and then how much is left, it says how many a second were done."""
+
+    def __init__(self) -> None:
+        self._at, self._left = 0.0, -1
+        self._done, self._took = 0, 0.0
+
+    def tell(self, left: int) -> None:
+        now, done = time.monotonic(), self._left - left
+        if self._left < 0:
+            self._at, self._left = now, left
+        elif done >= BATCH:  # less is what came in meanwhile
+            if now - self._at < _AGAIN:
+                self._done, self._took = self._done + done, self._took + now - self._at
+            self._at, self._left = now, left
+
+    @property
+    def rate(self) -> int | None:
+        return round(self._done / self._took) if self._took else None
+
+
+def _drained(client: Client, go_on: Callable[[], None]) -> int | None:
+    """Records a second of the one worker, while lists are served and events come in."""
+    pace, deadline = _Pace(), time.monotonic() + _PATIENCE
+    go_on()
+    while time.monotonic() < deadline:
+        body = client.ready().body
+        left = int(body["log_end"]) - int(body["offset"] or 0)
+        pace.tell(left)
+        if left < BATCH:
+            return pace.rate
+        time.sleep(0.02)
+    raise RolloutNotMeasured("the worker did not catch up")
+
+
+def _wait_for_archive(settings: Settings, events: int) -> None:
+    archive, deadline = open_archive(settings), time.monotonic() + _PATIENCE
+    while archive is not None and archive.end() < events:
+        if time.monotonic() > deadline:
+            raise RolloutNotMeasured(f"the archive ends at {archive.end()}, not at {events}: is the keeper running?")
+        time.sleep(0.2)
+
+
+def _rolled(client: Client, traffic: Traffic, said: list[str] | None, events: int, seconds: float) -> dict[str, Any]:
     first = str(client.call("GET", "/v1/models")["active"])
     began = time.monotonic()
-    time.sleep(_SECONDS)
+    time.sleep(seconds)
     started = time.monotonic()
     client.call("POST", f"/v1/models/{VERSION}/rollout", {"switch": True})
-    filled = _followed(client, said, events)
-    switched = time.monotonic()
-    time.sleep(_SECONDS)
-    marks = [switched]
+    filled, pace = _followed(client, said, events)
+    marks = [time.monotonic()]
+    time.sleep(seconds)
     for path in ("rollback", f"{VERSION}/activate"):
         marks.append(time.monotonic())
         client.call("POST", f"/v1/models/{path}")
-        time.sleep(_SECONDS)
-    after = {f"p99_ms_switch_{n}": traffic.p99(mark - 1.0, mark + 2.0) for n, mark in enumerate(marks, 1)}
+        time.sleep(seconds)
+    before = traffic.p99((began, started))
+    during = traffic.p99(*((mark - _BEFORE, mark + _AFTER) for mark in marks))
     return {
         "from": first,
+        "checks": _shown(client)["checks"],
         "fill_seconds": round(filled - started, 2),
-        "fill_records_per_second": round(events / (filled - started)),
-        "rollout_seconds": round(switched - started, 2),
-        "p99_ms_before": traffic.p99(began, started),
-        "p99_ms_filling": traffic.p99(started, filled),
-        **after,
+        "fill_records_per_second": pace.rate,
+        "rollout_seconds": round(marks[0] - started, 2),
+        "p99_ms_before": before,
+        "p99_ms_filling": traffic.p99((started, filled)),
+        "p99_ms_switching": during,
+        "p99_ratio": None if before is None or during is None else round(during / before, 2),
         "versions": sorted({version for _, _, version in traffic.lists}),
     }
 
 
-def _followed(client: Client, said: list[str] | None, events: int) -> float:
+def _followed(client: Client, said: list[str] | None, events: int) -> tuple[float, _Pace]:
     """Until the new model is active; when its memory had caught up. said: of the processes, to kill the new worker."""
-    filled, killed, deadline = 0.0, said is None, time.monotonic() + 600.0
+    filled, killed, pace, deadline = 0.0, said is None, _Pace(), time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        model = next(m for m in client.call("GET", "/v1/models")["models"] if m["version"] == VERSION)
+        model = _shown(client)
+        if model["status"] == "filling":
+            pace.tell(model["events_behind"])
         if not killed and said is not None and 0 < model["events_behind"] < events * 2 // 3:
             line = next(line for line in reversed(said) if "member_starts" in line)
             os.kill(int(line.split('"pid":')[1].split(",")[0].strip(" }")), signal.SIGKILL)
@@ -170,17 +196,24 @@ def _followed(client: Client, said: list[str] | None, events: int) -> float:
         if not filled and model["status"] != "filling":
             filled = time.monotonic()
         if model["status"] == "active":
-            return filled
+            return filled, pace
         if model["status"] in {"refused", "registered"}:
             raise RolloutNotMeasured(f"the model is {model['status']}: {model['reason']}")
         time.sleep(0.05)
     raise RolloutNotMeasured("the rollout took more than ten minutes")
 
 
-def _missing(client: Client, accepted: int) -> int:
-    """Records that the log, or either memory, lacks."""
-    found = 0
-    for path in ("rollback", f"{VERSION}/activate"):
-        client.call("POST", f"/v1/models/{path}")
-        found += max(0, accepted - int(client.ready().body["offset"]))
+def _shown(client: Client) -> dict[str, Any]:
+    found: dict[str, Any] = next(m for m in client.call("GET", "/v1/models")["models"] if m["version"] == VERSION)
     return found
+
+
+def _judged(settings: Settings, client: Client, bundle: Path, accepted: Counter[str]) -> Verdict:
+    """Of the memory made by a bundle, once it has everything."""
+    services = build_worker(settings.model_copy(update={"bundle": bundle}))
+    store, deadline = services.generations.of(services.bundle.hash), time.monotonic() + _PATIENCE
+    while store.position().offset < int(client.ready().body["log_end"]):
+        if time.monotonic() > deadline:
+            raise RolloutNotMeasured("a memory did not catch up after the last event")
+        time.sleep(0.1)
+    return judge(store, services.source, services.bundle, accepted)

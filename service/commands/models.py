@@ -10,12 +10,13 @@ from rich import box
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from service.adapters.model_folder import ModelFolder
 from service.client import Client, Json
 from service.commands import terminal
 from service.commands.connection import connect
 from service.errors import ConfigurationError, PeregrineError
+from service.ports import ModelRegistry
 from service.settings import PREFIX, load_settings
+from service.wiring_models import registry_at
 
 _POLL_SECONDS = 0.25
 
@@ -40,13 +41,13 @@ def show(url: str | None, as_json: bool) -> None:
     terminal.stdout().print(table)
 
 
-def registry() -> ModelFolder:
+def registry() -> ModelRegistry:
     """The registry of the settings, or the one that `up` keeps in the data folder."""
     settings = load_settings()
     kept = settings.data_dir / "models"
     if settings.models is None and not settings.data_dir.is_dir():
-        raise ConfigurationError(f"there is no registry: set {PREFIX}MODELS to its folder")
-    return ModelFolder(settings.models or kept)
+        raise ConfigurationError(f"there is no registry: set {PREFIX}MODELS to its folder or URL")
+    return registry_at(str(settings.models or kept))
 
 
 def rollout(bundle: str, switch: bool, wait: bool, url: str | None, as_json: bool) -> None:

@@ -7,6 +7,7 @@ The bundle is registered only if it is not worse than the one that serves beyond
 
 from __future__ import annotations
 
+import calendar
 import json
 import subprocess
 import sys
@@ -22,11 +23,14 @@ from service.commands.archive_dataset import write
 from service.commands.connection import connect
 from service.commands.models import registry
 from service.commands.models import rollout as roll_out
+from service.core.bundles import NO_BUNDLE
 from service.errors import ConfigurationError, PeregrineError
 from service.ports import EventArchive
 from service.settings import load_settings
 
 REPORT = "retrain.json"
+_VERSION = "%Y%m%d-%H%M%S"
+"""Of a run, its folder and its bundle: when it began, UTC."""
 MEASURES = ("next recall@20", "next ndcg@10")
 """By which a bundle must not be worse."""
 
@@ -37,7 +41,7 @@ class RetrainFailed(PeregrineError):
 
 @dataclass(frozen=True)
 class Plan:
-    """serving: folder of the bundle to beat, None for the one that the service says is active; fresh: not from the
+    """serving: folder of the bundle to beat, None for the active one as the service says; fresh: not from the
     serving bundle's weights; min_events: records that the archive must have gained since the last run."""
 
     runs: Path
@@ -52,16 +56,33 @@ class Plan:
 
 
 def run(plan: Plan, every_hours: float | None, as_json: bool) -> bool:
-    """Once, or every so many hours. False if the last one made nothing that could be registered."""
-    while True:
+    """Once, or every so many hours since the last one began, for ever, whatever becomes of one. False if the only one
+    made nothing that could be registered."""
+    if every_hours is None:
         report = retrain(plan)
-        if as_json:
-            terminal.print_json(report)
-        else:
-            terminal.print_text(_told(report))
-        if every_hours is None:
-            return bool(report["registered"] or report["skipped"])
-        time.sleep(3_600 * every_hours)
+        _say(report, as_json)
+        return bool(report["registered"] or report["skipped"])
+    while True:
+        time.sleep(seconds_left(plan.runs, every_hours, time.time()))
+        began = time.monotonic()
+        try:
+            _say(retrain(plan), as_json)
+        except PeregrineError as exc:  # the next one may go better
+            terminal.say(f"error: {exc}")
+        time.sleep(max(0.0, 3_600 * every_hours - (time.monotonic() - began)))
+
+
+def seconds_left(runs: Path, every_hours: float, now: float) -> float:
+    """Until the next run is due, whoever began the last one: 0 if that is over, or if there was none."""
+    begun = [calendar.timegm(time.strptime(path.name, _VERSION)) for path in _runs(runs)]
+    return max(0.0, max(begun) + 3_600 * every_hours - now) if begun else 0.0
+
+
+def _say(report: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        terminal.print_json(report)
+    else:
+        terminal.print_text(_told(report))
 
 
 def retrain(plan: Plan) -> dict[str, Any]:
@@ -71,11 +92,12 @@ def retrain(plan: Plan) -> dict[str, Any]:
     if gained < plan.min_events:
         reason = f"{gained:,} records since the last run, fewer than {plan.min_events:,}"
         return {"skipped": True, "reason": reason, "registered": False}
-    version = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    version = time.strftime(_VERSION, time.gmtime())
     folder = plan.runs / version
     folder.mkdir(parents=True)
     serving = plan.serving or _serving(plan.url)
-    report = {"skipped": False, "version": version, "archive_end": archive.end(), "serving": str(serving)}
+    report = {"skipped": False, "version": version, "archive_end": archive.end()}
+    report |= {"serving": None if serving is None else str(serving)}
     report |= _made(plan, archive, folder, version, serving)
     (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if report["registered"] and plan.rollout:
@@ -83,15 +105,15 @@ def retrain(plan: Plan) -> dict[str, Any]:
     return report
 
 
-def _made(plan: Plan, archive: EventArchive, folder: Path, version: str, serving: Path) -> dict[str, Any]:
+def _made(plan: Plan, archive: EventArchive, folder: Path, version: str, serving: Path | None) -> dict[str, Any]:
     with terminal.progress("records") as bar:
         task = bar.add_task("read", total=archive.end())
         data = write(archive, folder / "data", lambda records: bar.advance(task, records))
-    start = [] if plan.fresh else ["--from", str(serving)]
+    start = [] if plan.fresh or serving is None else ["--from", str(serving)]
     _peregrine("train", "--data", str(folder / "data"), "--out", str(folder / "run"), *start, *plan.train)
     _peregrine("export", str(folder / "run"), "--out", str(folder / "bundle"), "--version", version)
     compared = _compare(folder, serving)
-    objection = judge(compared)
+    objection = judge(compared) if serving is not None else ""
     if not objection:
         registry().add(folder / "bundle")
     return {"data": data, "compared": compared, "registered": not objection, "reason": objection}
@@ -109,17 +131,18 @@ def judge(compared: dict[str, Any]) -> str:
     return ""
 
 
-def _compare(folder: Path, serving: Path) -> dict[str, Any]:
-    """Both bundles on the latest 15 % of the events, which neither has learned from."""
-    options = ("--data", str(folder / "data"), "--model", str(folder / "bundle"), "--against", str(serving))
+def _compare(folder: Path, serving: Path | None) -> dict[str, Any]:
+    """Both bundles on the latest 15 % of the events, which neither has learned from; the first one with nothing."""
+    against = [] if serving is None else ["--against", str(serving)]
+    options = ("--data", str(folder / "data"), "--model", str(folder / "bundle"), *against)
     printed = _peregrine("evaluate", *options, "--json")
     (folder / "evaluation.json").write_text(printed, encoding="utf-8")
-    found: dict[str, Any] = json.loads(printed)["against"]
+    found: dict[str, Any] = json.loads(printed).get("against", {})
     return found
 
 
-def _serving(url: str | None) -> Path:
-    """The active model's folder: in the registry, or the bundle of the settings."""
+def _serving(url: str | None) -> Path | None:
+    """The active model's folder: in the registry, or the bundle of the settings; None where there is no model yet."""
     settings, models = load_settings(), registry()
     try:
         with connect(url) as client:
@@ -128,8 +151,10 @@ def _serving(url: str | None) -> Path:
         if settings.bundle is not None:
             return settings.bundle
         raise ConfigurationError(f"which bundle serves is not known ({exc}): name it with --serving") from exc
-    if (folder := models.folder(version)).is_dir() or settings.bundle is None:
-        return folder
+    if version == NO_BUNDLE:
+        return None
+    if settings.bundle is None or version in {model.version for model in models.models()}:
+        return models.folder(version)
     return settings.bundle
 
 
@@ -139,8 +164,13 @@ def _active(client: Client) -> str:
 
 def _last_end(runs: Path) -> int:
     """Where the archive ended at the last run; 0 before the first."""
-    reports = sorted(runs.glob(f"*/{REPORT}")) if runs.is_dir() else []
+    reports = [path / REPORT for path in _runs(runs) if (path / REPORT).is_file()]
     return int(json.loads(reports[-1].read_bytes())["archive_end"]) if reports else 0
+
+
+def _runs(runs: Path) -> list[Path]:
+    """Oldest first; one that failed has no report."""
+    return sorted(path for path in runs.glob("????????-??????") if path.name.replace("-", "").isdigit())
 
 
 def _peregrine(*arguments: str) -> str:
@@ -157,7 +187,8 @@ def _told(report: dict[str, Any]) -> str:
         return f"nothing done: {report['reason']}"
     if not report["registered"]:
         return f"version {report['version']} is not registered: {report['reason']}"
-    found = report["compared"][MEASURES[0]]
+    if (found := report["compared"].get(MEASURES[0])) is None:
+        return f"version {report['version']} is registered: there was no model before"
     return (
         f"version {report['version']} is registered: {MEASURES[0]} {found['mean']:.4f}, the serving bundle "
         f"{found['other_mean']:.4f}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from pydantic_core import from_json, to_json
@@ -20,6 +21,8 @@ Facets = Mapping[str, tuple[str, ...]]
 """Phrases by facet; of what a person changed only the facets they changed, () for a blocked one."""
 
 _VERSION = 1
+_WITH_OTHERS = 2
+"""Of a profile that has vectors of several embedders."""
 _KEPT = np.dtype("<f2")  # half the bytes; the largest error of a unit vector's entry is below 3e-4
 
 
@@ -53,13 +56,20 @@ class Origin:
 @dataclass(frozen=True, slots=True)
 class Profile:
     """facets: as the profiler made them; embedded: the phrases that `vectors` (4, d_f) are of, with what was changed;
-    memory: (d,) the user's when the profile was made."""
+    memory: (d,) the user's when the profile was made; also: by another embedder, its (4, d) of the same phrases."""
 
     facets: Facets
     embedded: Facets
     vectors: Float
     memory: Float
     origin: Origin
+    also: Mapping[str, Float] = field(default_factory=dict)
+
+    def vectors_of(self, embedder: str | None) -> Float | None:
+        """(4, d) of `embedded`; None if that embedder made none."""
+        if embedder is None:
+            return None
+        return self.vectors if self.origin.maker.embedder == embedder else self.also.get(embedder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +95,14 @@ class StoredProfile:
         A facet that was changed since, one made by another embedder, and an empty one are zero.
         """
         profile = self.profile
-        if profile is None or profile.origin.maker.embedder != embedder or profile.vectors.shape[1] != width:
+        vectors = None if profile is None else profile.vectors_of(embedder)
+        if profile is None or vectors is None or vectors.shape[1] != width:
             return None
         facets = self.facets
         current = [bool(facets[name]) and profile.embedded.get(name) == facets[name] for name in FACETS]
         if not any(current):
             return None
-        return np.where(np.array(current)[:, None], profile.vectors, np.float32(0.0))[None]
+        return np.where(np.array(current)[:, None], vectors, np.float32(0.0))[None]
 
 
 def in_force(made: Facets, edits: Facets) -> dict[str, tuple[str, ...]]:
@@ -104,24 +115,38 @@ def pack_profile(profile: Profile) -> bytes:
     facets, embedded = (
         {name: list(phrases) for name, phrases in f.items()} for f in (profile.facets, profile.embedded)
     )
-    rows = np.flatnonzero(profile.vectors.any(axis=1)).tolist()
-    head = {"facets": facets, "embedded": embedded, "width": profile.vectors.shape[1], "rows": rows}
-    head |= asdict(profile.origin)
-    arrays = profile.vectors[rows].astype(_KEPT).tobytes() + profile.memory.astype(_KEPT).tobytes()
-    return bytes([_VERSION]) + to_json(head) + b"\0" + arrays
+    shape, arrays = _pack_vectors(profile.vectors)
+    head: dict[str, Any] = {"facets": facets, "embedded": embedded} | shape | asdict(profile.origin)
+    if profile.also:
+        packed = {embedder: _pack_vectors(vectors) for embedder, vectors in profile.also.items()}
+        head["also"] = {embedder: shape for embedder, (shape, _) in packed.items()}
+        arrays += b"".join(part for _, part in packed.values())
+    version = _WITH_OTHERS if profile.also else _VERSION
+    return bytes([version]) + to_json(head) + b"\0" + arrays + profile.memory.astype(_KEPT).tobytes()
+
+
+def _pack_vectors(vectors: Float) -> tuple[dict[str, Any], bytes]:
+    """Their width and the rows that are not zero, and these."""
+    rows = np.flatnonzero(vectors.any(axis=1)).tolist()
+    return {"width": vectors.shape[1], "rows": rows}, vectors[rows].astype(_KEPT).tobytes()
 
 
 def unpack_profile(blob: bytes) -> Profile:
     text, _, data = blob[1:].partition(b"\0")
     head = from_json(text)
     arrays = np.frombuffer(data, _KEPT).astype(np.float32)
-    rows, width = head["rows"], head["width"]
-    vectors = np.zeros((len(FACETS), width), np.float32)
-    vectors[rows] = arrays[: len(rows) * width].reshape(-1, width)
+    found, at = [], 0
+    for shape in (head, *head.get("also", {}).values()):
+        rows, width = shape["rows"], shape["width"]
+        vectors = np.zeros((len(FACETS), width), np.float32)
+        vectors[rows] = arrays[at : at + len(rows) * width].reshape(-1, width)
+        found.append(vectors)
+        at += len(rows) * width
     plain = {name: head[name] for name in ("bundle", "offset", "events", "input_hash", "made_at")}
     origin = Origin(maker=Maker(**head["maker"]), items=tuple(head["items"]), **plain)
     facets, embedded = _phrases(head["facets"]), _phrases(head["embedded"])
-    return Profile(facets, embedded, vectors, arrays[len(rows) * width :], origin)
+    also = dict(zip(head.get("also", {}), found[1:], strict=True))
+    return Profile(facets, embedded, found[0], arrays[at:], origin, also)
 
 
 def pack_edits(edits: Facets) -> bytes:
@@ -131,7 +156,7 @@ def pack_edits(edits: Facets) -> bytes:
 def unpack_stored(profile: bytes | None, edits: bytes | None) -> StoredProfile:
     """What two packed halves hold. A profile of another release is none: it will be made anew. Raises
     UnreadableRecord."""
-    readable = profile is not None and profile[:1] == bytes([_VERSION])
+    readable = profile is not None and profile[:1] in {bytes([_VERSION]), bytes([_WITH_OTHERS])}
     try:
         return StoredProfile(
             unpack_profile(profile) if profile is not None and readable else None,

@@ -23,7 +23,7 @@ from service.event_path.patience import Patience
 from service.event_path.poison import apply_records
 from service.event_path.pressure import Reporter
 from service.event_path.rebuild import Rebuild
-from service.event_path.rollout import Checks, Rollout
+from service.event_path.rollout import Checks, Rollout, in_turn
 from service.event_path.tidying import tidy
 from service.event_path.writer import Writer
 
@@ -46,5 +46,6 @@ __all__ = [
     "apply_records",
     "check_log",
     "check_state",
+    "in_turn",
     "tidy",
 ]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Event as Flag
 from typing import Any
 
 import structlog
@@ -23,9 +24,23 @@ EVERY = 0.25
 """Seconds between two looks at the record."""
 LEAST_COSINE = 0.9999
 
-Checks = Callable[[LiveModel, LiveModel], Mapping[str, Any]]
-"""Compares the active model and the new one, both of which serve; takes its time. `reason` in what it finds: why the
-new one must not become active."""
+Checks = Callable[[LiveModel, LiveModel, Flag], Mapping[str, Any]]
+"""Compares the active model and the new one, both of which serve; takes its time, until the flag is set. `reason` in
+what it finds: why the new one must not become active."""
+
+
+def in_turn(*checks: Checks) -> Checks:
+    """All of them, up to the first that has a reason."""
+
+    def check(serving: LiveModel, new: LiveModel, stop: Flag) -> Mapping[str, Any]:
+        found: dict[str, Any] = {}
+        for one in checks:
+            found |= one(serving, new, stop)
+            if found.get("reason") or stop.is_set():
+                break
+        return found
+
+    return check
 
 
 @dataclass
@@ -41,6 +56,7 @@ class Rollout:
         self._next = 0.0
         self._is_active = False
         self._thread = ThreadPoolExecutor(1, "checks")
+        self._stop = Flag()
         self._under_way: Future[Mapping[str, Any]] | None = None
 
     def turn(self) -> bool:
@@ -58,7 +74,8 @@ class Rollout:
         return self._is_active
 
     def close(self) -> None:
-        """Waits for checks under way."""
+        """Breaks off checks under way."""
+        self._stop.set()
         self._thread.shutdown()
 
     def _go_on(self, live: Live, mine: LiveModel) -> None:
@@ -78,7 +95,7 @@ class Rollout:
         if not all(mine.generation in ready for ready in self.models.replicas().values()):
             return  # a replica does not have its items yet
         if self._under_way is None and self.check is not None and serving is not None:
-            self._under_way = self._thread.submit(self.check, serving, mine)
+            self._under_way = self._thread.submit(self.check, serving, mine, self._stop)
         if self._under_way is None or self._under_way.done():
             self._decide(mine, self._found())
 

@@ -116,7 +116,7 @@ class Stack:
         if self.settings.archive_url is None and find_spec("pyarrow"):
             places["archive_url"] = str(self.settings.data_dir.absolute() / "archive")
         if self.settings.models is None:
-            places["models"] = self.settings.data_dir.absolute() / "models"
+            places["models"] = str(self.settings.data_dir.absolute() / "models")
         self.settings = self.settings.model_copy(update=places)
 
     def _wait_until_ready(self) -> None:

@@ -10,7 +10,7 @@ from typing import Self
 import structlog
 
 from service.core.live_models import LiveModel
-from service.errors import StoreUnavailable
+from service.errors import BundleError, StoreUnavailable
 from service.processes.child import MEMBER
 from service.processes.supervised import Child, environment
 from service.settings import Settings
@@ -28,6 +28,7 @@ class Crew:
         self._services = services
         self._settings = settings
         self._children: dict[str, Child] = {}  # by hash of the bundle
+        self._broken: set[str] = set()
         self._stopping = Flag()
         self._thread = Thread(target=self._run, name="crew", daemon=True)
 
@@ -60,9 +61,14 @@ class Crew:
             self._children.pop(bundle).stop()
         for bundle, model in wanted.items():
             if bundle not in self._children and registry is not None:
-                settings = self._settings.model_copy(
-                    update={"bundle": registry.folder(model.version), "metrics_port": None}
-                )
+                try:
+                    folder = registry.folder(model.version)
+                except BundleError as exc:
+                    if bundle not in self._broken:
+                        log.warning("member_not_started", version=model.version, reason=str(exc))
+                    self._broken.add(bundle)
+                    continue
+                settings = self._settings.model_copy(update={"bundle": folder, "metrics_port": None})
                 self._children[bundle] = Child(MEMBER, environment(settings), _tell)
                 log.info("member_starts", version=model.version, pid=self._children[bundle].pid)
 

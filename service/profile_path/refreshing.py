@@ -9,11 +9,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from model.process.batch import Users
+from model.process.records import Float
 from model.spec import ModelSpec
 from service.core.blobs import is_off, unpack_users
 from service.core.profiles import Facets, Maker, Origin, Profile, StoredProfile, in_force, unpack_stored
@@ -94,7 +95,7 @@ class Refreshing:
         key = input_hash(history, maker)
         facets = await self._facets(history, stored, key)
         origin = self._origin(users, history, maker, committed, key)
-        await self.queue.finish(claim, await self._profile(facets, stored.edits, users, origin))
+        await self.queue.finish(claim, await self._profile(facets, stored, users, origin))
         return self.calls > before
 
     async def _read(self, claim: Claim, reader: StateReader) -> tuple[Users, StoredProfile, int] | None:
@@ -119,9 +120,12 @@ class Refreshing:
         return self._ids[1]
 
     async def _facets(self, history: History, stored: StoredProfile, key: str) -> Facets:
-        """Those of the profile there is, if it was made from the same; nobody is asked about no items."""
-        if stored.profile is not None and stored.profile.origin.input_hash == key:
-            return stored.profile.facets
+        """Those of the profile there is, if it was made from the same, whatever embedded it; nobody is asked about no
+        items."""
+        if (profile := stored.profile) is not None:
+            embedded_then = replace(self.standing.maker, embedder=profile.origin.maker.embedder)
+            if profile.origin.input_hash in {key, input_hash(history, embedded_then)}:
+                return profile.facets
         draft: Mapping[str, Sequence[str]] = {}
         if history.items:
             self.calls += 1
@@ -132,12 +136,21 @@ class Refreshing:
             log.debug("phrases_dropped", **{why.replace(" ", "_"): count for why, count in checked.dropped.items()})
         return checked.facets
 
-    async def _profile(self, facets: Facets, edits: Facets, users: Users, origin: Origin) -> Profile:
-        counting = in_force(facets, edits)
+    async def _profile(self, facets: Facets, stored: StoredProfile, users: Users, origin: Origin) -> Profile:
+        counting = in_force(facets, stored.edits)
         async with self._embedding:
             vectors = await asyncio.to_thread(facet_vectors, counting, self.embedder)
-        return Profile(facets, counting, vectors, users.rows["m"][0], origin)
+        return Profile(facets, counting, vectors, users.rows["m"][0], origin, _others(stored, counting, origin.maker))
 
     def _origin(self, users: Users, history: History, maker: Maker, committed: int, key: str) -> Origin:
         items = tuple(item.item_id for item in history.items)
         return Origin(maker, self.bundle, committed, int(users.rows["events"][0]), items, key, int(self.clock()))
+
+
+def _others(stored: StoredProfile, counting: Facets, maker: Maker) -> dict[str, Float]:
+    """Vectors of other embedders that are still those of what counts: another live model may read them."""
+    profile = stored.profile
+    if profile is None or dict(profile.embedded) != dict(counting):
+        return {}
+    known = {profile.origin.maker.embedder: profile.vectors, **profile.also}
+    return {embedder: vectors for embedder, vectors in known.items() if embedder != maker.embedder}

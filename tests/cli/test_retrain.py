@@ -12,7 +12,7 @@ import pytest
 from service.adapters.in_memory_archive import InMemoryArchive, InMemoryArchiveStore
 from service.adapters.model_folder import ModelFolder
 from service.commands import retrain as module
-from service.commands.retrain import Plan, RetrainFailed, judge, retrain
+from service.commands.retrain import Plan, RetrainFailed, judge, retrain, seconds_left
 from service.core.bundles import RegisteredModel
 from tests.paths.world import World
 
@@ -100,3 +100,45 @@ def test_nothing_is_done_before_enough_has_come_in(steps: dict[str, Any], tmp_pa
 def test_a_step_that_fails_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(RetrainFailed, match="export"):
         module._peregrine("export", str(tmp_path / "nothing"), "--out", str(tmp_path / "out"))
+
+
+def test_the_first_model_of_all_is_compared_with_nothing(
+    steps: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_serving", lambda _: None)
+    report = retrain(Plan(tmp_path / "runs"))
+    assert (report["registered"], report["serving"]) == (True, None)
+    assert not {"--from", "--against"} & {argument for arguments in steps["ran"] for argument in arguments}
+
+
+def test_a_run_is_due_so_long_after_the_last_one_began_whoever_began_it(tmp_path: Path) -> None:
+    assert seconds_left(tmp_path / "none", 24.0, 1_000.0) == 0.0
+    for name in ("20261101-120000", "20261101-090000", "notes"):  # 12:00 is 1,793,534,400
+        (tmp_path / name).mkdir()
+    assert seconds_left(tmp_path, 24.0, 1_793_534_400.0 + 3_600.0) == 23 * 3_600.0
+    assert seconds_left(tmp_path, 1.0, 1_793_534_400.0 + 3_601.0) == 0.0
+
+
+def test_a_schedule_outlives_a_run_that_fails(
+    steps: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Enough(Exception):
+        pass
+
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            raise Enough
+
+    def failing(*_: str) -> str:
+        raise RetrainFailed("`peregrine train` failed (see above)")
+
+    monkeypatch.setattr(module, "_peregrine", failing)
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    with pytest.raises(Enough):
+        module.run(Plan(tmp_path / "runs", serving=tmp_path), 2.0, as_json=True)
+    assert waited[0] == 0.0
+    assert 7_000 < waited[1] <= 7_200
+    assert "`peregrine train` failed" in capsys.readouterr().err

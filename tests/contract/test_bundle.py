@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from model.process.pair_features import pair_width
 from model.process.popularity import popularity_width
@@ -109,6 +111,26 @@ def test_a_spec_that_does_not_fit_the_graphs_is_refused(
     (folder / "spec.json").write_text(json.dumps(spec))
     with_true_hashes(folder)
     with pytest.raises(BundleError, match=named):
+        load_bundle(folder)
+
+
+def test_tensors_of_other_names_are_refused(folder: Path) -> None:
+    tensors = load_file(folder / "items.safetensors")
+    tensors["first_user"] = tensors.pop("initial_user")
+    save_file(tensors, folder / "items.safetensors")
+    with_true_hashes(folder)
+    with pytest.raises(BundleError, match="tensor initial_user must be"):
+        load_bundle(folder)
+
+
+def test_a_graph_whose_inputs_have_other_names_is_refused(folder: Path) -> None:
+    graph = onnx.load(folder / "popularity.onnx")
+    for node in graph.graph.node:
+        node.input[:] = ["counters" if name == "features" else name for name in node.input]
+    graph.graph.input[0].name = "counters"
+    onnx.save(graph, folder / "popularity.onnx")
+    with_true_hashes(folder)
+    with pytest.raises(BundleError, match="does not take the inputs"):
         load_bundle(folder)
 
 

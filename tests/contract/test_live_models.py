@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from service.core.live_models import Live, LiveModel
+from service.core.side_by_side import SideBySide
 from service.core.types import Position
 from service.errors import Fenced, LeaseHeld
 from service.ports import GenerationEnded, UserRead
@@ -203,3 +204,16 @@ async def test_replicas_say_what_they_could_serve(new_state: NewState) -> None:
     state.models.report("b", {2, 1})
     state.models.withdraw("a")
     assert state.models.replicas() == {"b": {1, 2}}
+
+
+async def test_what_replicas_found_of_a_models_lists_goes_with_the_replica(new_state: NewState) -> None:
+    state = new_state()
+    found = SideBySide(10, 3, 2, 2, 1, 1.5, 0.75)
+    state.models.report("one", [1, 2], {2: found})
+    state.models.report("two", [1], {3: found + found})
+    assert state.models.beside(2) == {"one": found}
+    assert state.models.beside(3) == {"two": SideBySide(20, 6, 4, 4, 2, 3.0, 1.5)}
+    state.models.report("one", [1, 2], {2: found + found})
+    assert state.models.beside(2)["one"] - found == found
+    state.models.withdraw("one")
+    assert state.models.beside(2) == {}

@@ -216,3 +216,23 @@ async def test_what_all_workers_count_is_added_up(sides: Sides) -> None:
     await sides.profiles.count({})
     await sides.profiles.count({"described": 2})
     assert await sides.profiles.counted() == {"described": 5, "kept": 1}
+
+
+async def test_vectors_of_another_embedder_are_kept_beside_and_replace_only_what_was_read(sides: Sides) -> None:
+    await sides.profiles.add([Due("ann", Reason.MISSING)])
+    [claim] = await sides.profiles.claim(5, 60)
+    await sides.profiles.finish(claim, profile("trail running"))
+    [found] = await sides.profiles.read(["ann"])
+    assert found.profile is not None
+    other = np.zeros((4, 2), np.float32)
+    other[3] = 0.5
+    more = replace(found.profile, also={"other": other})
+    assert not await sides.profiles.replace("ann", more, found.profile)
+    assert await sides.profiles.replace("ann", found.profile, more)
+    assert not await sides.profiles.replace("bob", found.profile, more)
+    [after] = await sides.profiles.read(["ann"])
+    assert after.profile is not None
+    np.testing.assert_array_equal(after.profile.vectors_of("other"), other)
+    np.testing.assert_array_equal(after.profile.vectors_of("toy"), found.profile.vectors)
+    np.testing.assert_array_equal(after.profile.memory, found.profile.memory)
+    assert after.profile.origin == found.profile.origin

@@ -168,8 +168,12 @@ def test_an_experiment_splits_users_counts_what_they_do_and_ends(rolling: Runnin
         forced = rolling.recommend(users[0], variant="new")
         assert forced["model"] == {"version": "toy-2", "variant": "new"}
         assert_problem(rolling.http.get(f"/v1/users/{users[0]}/recommendations", params={"variant": "third"}), 422)
-        assert rolling.http.delete("/v1/experiments/trial").json()["ended"] is not None
-        assert rolling.recommend(users[0])["model"]["variant"] == "default"
+        assert_problem(rolling.http.delete("/v1/experiments/trial", params={"winner": "third"}), 422)
+        assert rolling.http.get("/v1/experiments").json()["experiments"][-1]["ended"] is None
+        ended = rolling.http.delete("/v1/experiments/trial", params={"winner": "new"}).json()
+        assert ended["ended"] is not None
+        until(lambda: rolling.recommend(users[0])["model"] == {"version": "toy-2", "variant": "default"})
+        rolling.http.post("/v1/models/rollback")
 
 
 def test_shares_that_do_not_add_up_and_names_that_are_none_are_refused(rolling: Running) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from service.adapters.bundle import Bundle
+from service.core.live_models import Live, LiveModel
 from service.core.types import Event
 from service.lines import Line, Lines
 from service.live_evaluation import FROZEN, MOST_PER_SECOND, POPULAR, LiveEvaluation
@@ -59,7 +61,36 @@ async def test_each_event_is_looked_for_in_the_list_from_before_it() -> None:
         assert evaluation.recall["v1"] == hits > 0
         assert evaluation.ndcg["v1"] == pytest.approx(gains)
         assert evaluation.gaps == 30
+        assert (sum(evaluation.gap_counts), evaluation.gap_counts[-1]) == (30, 0)
+        assert evaluation.gap_counts[1] > 0  # a user comes back after some minutes
+        assert evaluation.gap_seconds > 30 * 60
         assert evaluation.recall["v1"] <= 30
+
+
+async def test_while_a_new_model_is_checked_everybody_is_looked_for_in_its_lists_beside_those_of_the_active_one() -> (
+    None
+):
+    world = World()
+    world.post(ROWS)
+    async with world.serving() as serving:
+        evaluation = await evaluation_of(serving.replica, world, 0.0)
+        lines = evaluation.lines
+        lines._lines["new"] = Line(Bundle(world.model, NO_LEARNED, "v2", "new"), serving.replica)
+        lines.live = Live(1, None, (LiveModel(1, "v1", "toy", "ready"), LiveModel(2, "v2", "new", "checking")))
+        await observe(evaluation, [event(f"user-{n % 7}", ITEMS[n], 3_000) for n in range(7)])
+        beside = lines.beside["new"]
+        assert beside.events == 7
+        assert beside.hits == beside.others > 0  # toys are all alike
+        assert beside.ndcg == beside.others_ndcg > 0
+        assert evaluation.evaluated == {}  # nobody is sampled
+        evaluation.share = 1.0
+        await observe(evaluation, [event("user-1", ITEMS[0], 3_100)])
+        assert evaluation.evaluated == {"v1": 1, "v2": 1, POPULAR: 1, FROZEN: 1}
+        assert lines.beside["new"].events == 8
+        evaluation.share = 0.0
+        lines.live = replace(lines.live, models=lines.live.models[:1])
+        await observe(evaluation, [event("user-1", ITEMS[0], 3_200)])
+        assert lines.beside["new"].events == 8
 
 
 async def test_the_frozen_memory_learns_nothing_that_the_other_one_does() -> None:

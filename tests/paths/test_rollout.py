@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -18,7 +19,7 @@ from service.core.live_models import LiveModel
 from service.core.log_records import LogRecords
 from service.core.types import Commit, Position, Switch
 from service.errors import Fenced, StoreFull, StoreUnavailable
-from service.event_path import ArchivedSource, Catalogue, Filling, Lease, Rollout
+from service.event_path import ArchivedSource, Catalogue, Checks, Filling, Lease, Rollout, in_turn
 from service.event_path import rollout as rollout_module
 from tests.paths.test_event_path import NO_LEARNED, Row
 from tests.paths.test_rebuild import assert_same_state
@@ -194,7 +195,7 @@ def test_a_model_becomes_active_when_all_replicas_have_it_and_the_checks_are_pas
     stage.models.report("two", [1])
     asked: list[tuple[str, str]] = []
 
-    def check(serving: LiveModel, new: LiveModel) -> Mapping[str, Any]:
+    def check(serving: LiveModel, new: LiveModel, _: Flag) -> Mapping[str, Any]:
         asked.append((serving.version, new.version))
         return {"lists": {"users": 3}, "reason": ""}
 
@@ -231,7 +232,7 @@ def test_a_model_that_fails_a_check_is_refused_with_the_reason_and_learns_on(why
     stage = Stage()
     stage.fill()
 
-    def check(*_: LiveModel) -> Mapping[str, Any]:
+    def check(*_: object) -> Mapping[str, Any]:
         if why == "raised":
             raise ValueError("broken")
         return {"reason": "its lists are empty" if why == "found" else ""}
@@ -251,7 +252,7 @@ def test_checks_that_a_store_kept_from_being_made_are_made_again() -> None:
     stage, tries = Stage(), []
     stage.fill()
 
-    def check(*_: LiveModel) -> Mapping[str, Any]:
+    def check(*_: object) -> Mapping[str, Any]:
         tries.append(1)
         if len(tries) == 1:
             raise StoreUnavailable("away")
@@ -262,6 +263,38 @@ def test_checks_that_a_store_kept_from_being_made_are_made_again() -> None:
             turned(rollout, stage)
         assert turned(rollout, stage)[-1] == "ready"
     assert len(tries) == 2
+
+
+@pytest.mark.usefixtures("_at_once")
+def test_the_first_check_that_objects_is_the_last_one_and_what_was_found_is_kept() -> None:
+    asked: list[str] = []
+
+    def finding(name: str, reason: str = "") -> Checks:
+        def check(*_: object) -> Mapping[str, Any]:
+            asked.append(name)
+            return {name: 1, "reason": reason}
+
+        return check
+
+    found = in_turn(finding("lists"), finding("live", "it is worse"), finding("last"))(OLD, NEW, Flag())
+    assert found == {"lists": 1, "live": 1, "reason": "it is worse"}
+    assert asked == ["lists", "live"]
+
+
+@pytest.mark.usefixtures("_at_once")
+def test_a_worker_that_stops_does_not_wait_for_its_checks() -> None:
+    stage = Stage()
+    stage.fill()
+
+    def check(_: LiveModel, __: LiveModel, stop: Flag) -> Mapping[str, Any]:
+        assert stop.wait(60.0)
+        return {}
+
+    began = time.monotonic()
+    with closing(Rollout(stage.models, "new", check)) as rollout:
+        rollout.turn()
+    assert time.monotonic() - began < 30.0
+    assert stage.model.stage == "checking"
 
 
 def test_the_worker_of_a_model_that_was_given_up_is_told() -> None:
