@@ -1,6 +1,7 @@
 #!/bin/sh
 # Images to build on, from Debian's packages, for places without a container registry: python-base (to build on), python-runtime
 # (to run on), valkey (the server). As root, with mmdebstrap and buildah; options of buildah in BUILDAH, tar files stay in $1.
+# What is there is not made again.
 set -eu
 folder=$1
 buildah=${BUILDAH:-buildah}
@@ -23,6 +24,7 @@ tar_of python-runtime bookworm --format=tar --variant=essential $lean --include=
     "--customize-hook=chroot \"\$1\" dpkg --purge $perl"
 tar_of valkey trixie --format=tar --variant=minbase --include=valkey-server,valkey-tools
 for name in python-base python-runtime valkey; do
+    $buildah inspect --type image "localhost/$name" >/dev/null 2>&1 && continue
     printf 'FROM scratch\nADD %s.tar /\n' "$name" >"$folder/Containerfile"
     $buildah bud --layers --isolation chroot --tag "localhost/$name" --file "$folder/Containerfile" "$folder"
 done

@@ -33,7 +33,6 @@ from tests.deploy.job import until
 EVENTS, LISTS, BATCH = 300, 100, 10  # a second, a second, events in one POST
 USERS, ITEMS = 500, 100
 SAMPLE_SECONDS = 15.0
-WARM_UP_SECONDS = 120.0
 
 
 @dataclass
@@ -148,12 +147,12 @@ def _does_its_job(running: Fleet) -> bool:
         return False
 
 
-def soak(seconds: float, folder: Path) -> dict[str, Any]:
+def soak(warm_up: float, seconds: float, folder: Path) -> dict[str, Any]:
     with fleet(folder, settings={"LOG_LENGTH": "20000"}) as running:
         traffic = Traffic(running)
         thread = Thread(target=traffic.run, daemon=True)
         thread.start()
-        time.sleep(WARM_UP_SECONDS)
+        time.sleep(warm_up)
         begun, samples = time.monotonic(), []
         while time.monotonic() < begun + seconds:
             samples.append({name: container.memory() for name, container in running.containers.items()})
@@ -184,12 +183,13 @@ def _say(line: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600.0, help="of steady traffic")
+    parser.add_argument("--warm-up", type=float, default=120.0, help="seconds of it before memory is looked at")
     given = parser.parse_args()
     check_tools()
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder))
         (Path(folder) / "fleet").mkdir()
-        sys.stdout.write(json.dumps(soak(given.seconds, Path(folder) / "fleet"), indent=1) + "\n")
+        sys.stdout.write(json.dumps(soak(given.warm_up, given.seconds, Path(folder) / "fleet"), indent=1) + "\n")
 
 
 if __name__ == "__main__":
