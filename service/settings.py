@@ -6,24 +6,21 @@ environment.
 
 from __future__ import annotations
 
-import os
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.errors import ConfigurationError
+from service.file_secrets import PREFIX, SECRETS, FileSecrets
 from service.profile_settings import ProfileSettings
 from service.telemetry_settings import TelemetrySettings
 from service.ui_settings import UiSettings
 
-PREFIX = "PEREGRINE_"
-SECRETS = ("api_key", "log_url", "state_url", "chat_api_key", "embed_api_key")
-"""Fields that may also come from a file, named by the variable with `_FILE` appended."""
+__all__ = ["PREFIX", "SECRETS", "Settings", "is_loopback", "load_settings"]
 
 
 class Settings(ProfileSettings, UiSettings, TelemetrySettings):
@@ -260,28 +257,6 @@ class Settings(ProfileSettings, UiSettings, TelemetrySettings):
                 f"{PREFIX}HOST={self.host} can be reached from other machines, so {PREFIX}KEYS_FILE or "
                 f"{PREFIX}API_KEY (or {PREFIX}API_KEY_FILE) must be set; or listen on 127.0.0.1"
             )
-
-
-class FileSecrets(PydanticBaseSettingsSource):
-    """PEREGRINE_<FIELD>_FILE names a file whose content, stripped, is the field."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE") if field_name in SECRETS else None
-        return (_read(path, field_name) if path else None), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        values = {name: self.get_field_value(self.settings_cls.model_fields[name], name)[0] for name in SECRETS}
-        return {name: value for name, value in values.items() if value is not None}
-
-
-def _read(path: str, field: str) -> str:
-    variable = f"{PREFIX}{field.upper()}"
-    if os.environ.get(variable):
-        raise ConfigurationError(f"{variable} and {variable}_FILE are both set: keep one")
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"{variable}_FILE={path} cannot be read: {exc}") from exc
 
 
 def load_settings(**values: Any) -> Settings:
