@@ -59,7 +59,7 @@ def backup(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
         client.put_items(catalogue(), wait=True)
         for first in range(0, 600, 50):
             client.post_events(made(first, 50), wait=True)
-        until(lambda: list((folder / "data" / "archive").glob("*.parquet")))
+        until(lambda: sorted((folder / "data" / "archive").glob("*.parquet")))
 
         def go_on() -> None:
             with stack.client() as other:
@@ -109,7 +109,7 @@ def test_a_backup_that_was_changed_and_a_folder_in_use_are_refused(backup: tuple
     out, _ = backup
     broken = tmp_path / "broken"
     shutil.copytree(out, broken)
-    file = next((broken / "archive").glob("*.parquet"))
+    file = sorted((broken / "archive").glob("*.parquet"))[0]
     file.write_bytes(file.read_bytes()[:-1])
     assert script("restore", broken, *places(tmp_path / "a")).returncode != 0
     assert not (tmp_path / "a").exists()
