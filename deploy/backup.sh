@@ -1,10 +1,10 @@
 #!/bin/sh
-# Copies log, state and archive while everything runs:
+# Copies log, state and archive while everything but the keeper runs (stop it before, start it again after):
 #
 #   deploy/backup.sh LOG_FOLDER STATE_FOLDER ARCHIVE_FOLDER OUT
 #
-# State first, then log, then archive: whatever comes in meanwhile, the log reaches at least as far as the state, and the archive
-# holds at least what was trimmed from the log. OUT must be new; deploy/restore.sh takes it.
+# State first, then log: whatever comes in meanwhile, the log reaches at least as far as the state. Without a keeper nothing is
+# archived or trimmed, so that archive and log join without a gap. OUT must be new; deploy/restore.sh takes it.
 set -eu
 [ $# -eq 4 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 log=$1 state=$2 archive=$3 out=$4
@@ -26,22 +26,17 @@ copy_server() { # folder, name
     return 1
 }
 
-# Files of the archive never change; the keeper replaces some by others.
-copy_archive() {
-    for _ in 1 2 3 4 5 6 7 8 9 10; do
-        rm -rf "$out/archive"
-        before=$(cd "$archive" && find . -type f | sort)
-        if cp -R "$archive" "$out/archive" 2>/dev/null && [ "$before" = "$(cd "$archive" && find . -type f | sort)" ]; then
-            return 0
-        fi
-        sleep 1
-    done
-    echo "$archive: its files were replaced again and again while they were copied" >&2
-    return 1
+archived() {
+    (cd "$archive" && find . -type f | sort)
 }
 
+archive_before=$(archived)
 copy_server "$state" state
 copy_server "$log" log
-copy_archive
+cp -R "$archive" "$out/archive"
+if [ "$archive_before" != "$(archived)" ]; then
+    echo "$archive has changed meanwhile: stop the keeper first. $out is of no use" >&2
+    exit 1
+fi
 (cd "$out" && find . -type f ! -name SHA256SUMS -exec sha256sum {} + >SHA256SUMS)
 echo "$out: $(du -sk "$out" | cut -f1) KB"

@@ -121,7 +121,7 @@ def test_each_process_has_the_passwords_of_its_own_role_alone() -> None:
     }
     for server in ("log", "state"):
         lines = secret[f"{server}.acl"].splitlines()
-        assert [line.split()[1] for line in lines] == ["default", "admin", *sorted(ROLES, key=_order(lines))]
+        assert [line.split()[1] for line in lines] == ["default", "probe", "admin", *sorted(ROLES, key=_order(lines))]
         assert not [line for line in lines if "{" in line or line.startswith("#")]
         for role in ROLES:
             password = secret[f"{role}_{server}_password"]

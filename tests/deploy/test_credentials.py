@@ -10,8 +10,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from deploy.credentials import ROLES, SERVERS, fill, write
+from service.embedded import _find_binary
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -41,9 +45,27 @@ def test_each_role_has_a_url_whose_password_its_store_knows_by_its_digest(made: 
 def test_an_acl_file_has_a_line_a_user_and_no_place_left_to_be_filled(made: Path) -> None:
     for server in SERVERS:
         lines = (made / f"{server}.acl").read_text().splitlines()
-        assert sorted(line.split()[1] for line in lines) == sorted(("default", *ROLES))
+        assert sorted(line.split()[1] for line in lines) == sorted(("default", "probe", *ROLES))
         assert not [line for line in lines if re.search(r"[{}]", line)]
         assert "~shop:" in "".join(lines)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_server_that_is_killed_loads_every_commit_again_though_nobody_may_be_its_default_user(
+    made: Path, tmp_path: Path, server: str
+) -> None:
+    """Append-only files are loaded in the name of `default`: what it may not do inside of a MULTI would be left out."""
+    socket = tmp_path / "socket"
+    command = [_find_binary(), Path(f"deploy/valkey/{server}.conf").absolute(), "--port", "0", "--unixsocket", socket]
+    command += ["--dir", tmp_path, "--aclfile", made / f"{server}.acl", "--appendfsync", "always"]
+    password = urlsplit((made / f"admin_{server}_url").read_text().strip()).password
+    for life in (1, 2, 3):
+        with subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL) as running:
+            retry = Retry(ConstantBackoff(0.05), 200)
+            with redis.Redis(unix_socket_path=str(socket), username="admin", password=password, retry=retry) as client:
+                assert int(client.get("shop:count") or 0) == life - 1
+                client.pipeline(transaction=True).incr("shop:count").set("shop:other", life).execute()
+            running.kill()
 
 
 def test_what_is_there_stays_and_what_is_removed_is_made_anew(made: Path) -> None:
