@@ -63,7 +63,7 @@ def test_up_says_where_it_is_and_stops_everything_on_a_signal(
 def test_a_process_that_cannot_start_is_an_error_with_its_own_words(start: Start, tmp_path: Path) -> None:
     (tmp_path / "something").write_text("no bundle")
     with (
-        pytest.raises(StartFailed, match=r"worker stopped at its start \(exit code 1\).*manifest\.json"),
+        pytest.raises(StartFailed, match=r"(worker|api) stopped at its start \(exit code 1\).*manifest\.json"),
         start(bundle=tmp_path),
     ):
         pass
