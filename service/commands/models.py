@@ -53,16 +53,20 @@ def registry() -> ModelRegistry:
 def rollout(bundle: str, switch: bool, wait: bool, url: str | None, as_json: bool) -> None:
     """bundle: a folder, which is registered first, or a version of the registry."""
     version = registry().add(Path(bundle)).version if Path(bundle).is_dir() else bundle
-    with connect(url) as client:
-        model = client.call("POST", f"/v1/models/{version}/rollout", {"switch": switch})
-        if wait:
-            model = _watched(client, version, switch)
+    model = roll_out(version, switch, wait, url)
     if as_json:
         terminal.print_json(model)
     else:
         terminal.print_text(f"version {version} is {model['status']}")
     if model["status"] == "refused":
         raise RolloutFailed(f"version {version} was refused: {model['reason']}")
+
+
+def roll_out(version: str, switch: bool, wait: bool, url: str | None) -> Json:
+    """What the service says of it in the end, or at the start without `wait`."""
+    with connect(url) as client:
+        model: Json = client.call("POST", f"/v1/models/{version}/rollout", {"switch": switch})
+        return _watched(client, version, switch) if wait else model
 
 
 def _watched(client: Client, version: str, switch: bool) -> Json:

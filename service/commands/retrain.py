@@ -21,8 +21,7 @@ from service.commands import terminal
 from service.commands.archive import located, opened
 from service.commands.archive_dataset import write
 from service.commands.connection import connect
-from service.commands.models import registry
-from service.commands.models import rollout as roll_out
+from service.commands.models import registry, roll_out
 from service.core.bundles import NO_BUNDLE
 from service.errors import ConfigurationError, PeregrineError
 from service.ports import EventArchive
@@ -101,7 +100,8 @@ def retrain(plan: Plan) -> dict[str, Any]:
     report |= _made(plan, archive, folder, version, serving)
     (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if report["registered"] and plan.rollout:
-        roll_out(version, switch=True, wait=True, url=plan.url, as_json=False)
+        report["rolled_out"] = roll_out(version, switch=True, wait=True, url=plan.url)["status"]
+        (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
 
 

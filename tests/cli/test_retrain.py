@@ -38,10 +38,14 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
             found["added"].append(folder)
             return RegisteredModel(folder.name)
 
+    def roll_out(version: str, **_: Any) -> dict[str, str]:
+        found["rolled_out"] = version
+        return {"status": "active"}
+
     monkeypatch.setattr(module, "opened", lambda _: archive)
     monkeypatch.setattr(module, "_peregrine", peregrine)
     monkeypatch.setattr(module, "registry", lambda: Registry(tmp_path / "models"))
-    monkeypatch.setattr(module, "roll_out", lambda version, **_: found.update(rolled_out=version))
+    monkeypatch.setattr(module, "roll_out", roll_out)
     return found
 
 
@@ -68,7 +72,7 @@ def test_a_run_goes_from_the_archive_to_the_registry_and_everything_is_in_its_fo
 
 def test_it_is_rolled_out_if_told_so_and_starts_afresh_if_told_so(steps: dict[str, Any], tmp_path: Path) -> None:
     report = retrain(Plan(tmp_path / "runs", serving=tmp_path, fresh=True, rollout=True))
-    assert steps["rolled_out"] == report["version"]
+    assert (steps["rolled_out"], report["rolled_out"]) == (report["version"], "active")
     assert "--from" not in steps["ran"][0]
 
 

@@ -12,9 +12,10 @@ import pytest
 from service.client import Client
 from service.commands import datasets
 from service.commands.posting import Account
+from service.embedded import EmbeddedValkey
 from service.processes.all_in_one import Stack
+from service.settings import load_settings
 from service.wiring import open_archive
-from tests.e2e.conftest import Start
 from tests.e2e.processes import environment, process
 from tests.modules.test_train import two_camps
 
@@ -44,11 +45,13 @@ def active(client: Client) -> str:
 @pytest.mark.long
 @pytest.mark.timeout(1_800)
 def test_a_model_is_trained_on_the_archive_beats_the_one_before_or_stays_out_and_comes_to_serve(
-    start: Start, tmp_path: Path
+    valkey: EmbeddedValkey, prefix: str, tmp_path: Path
 ) -> None:
     dataset, archive, runs = two_camps(), tmp_path / "archive", tmp_path / "runs"
+    stores = {"log_url": valkey.log_url, "state_url": valkey.state_url, "prefix": prefix, "state_timeout": 5.0}
     places = {"models": tmp_path / "models", "archive_url": str(archive), "keeper_seconds": 0.5}
-    with start(bundle=None, state_timeout=5.0, **places) as stack, stack.client() as client:
+    settings = load_settings(**stores, **places, clock="event", port=0, profiles="off")
+    with Stack(settings, lambda *_: None) as stack, stack.client() as client:
         account = Account(client)
         for batch in datasets.batches(datasets.events(dataset)):
             account.post(batch)
@@ -57,6 +60,7 @@ def test_a_model_is_trained_on_the_archive_beats_the_one_before_or_stays_out_and
         assert active(client) == "none"
         first = retrained(stack, runs, archive)
         assert (first["registered"], first["serving"], first["data"]["events"]) == (True, None, len(dataset))
+        assert first["rolled_out"] == "active"
         assert active(client) == first["version"]
         assert client.recommendations(dataset.user_ids[0], k=5).model.version == first["version"]
         assert retrained(stack, runs, archive, "--min-events", "1")["skipped"]
