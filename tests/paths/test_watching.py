@@ -51,7 +51,7 @@ def test_it_ends_with_enough_events_of_all_replicas_and_what_was_found_before_do
     assert found["live"] == {
         "events": ENOUGH,
         "recall@20": {"old": 180 / ENOUGH, "new": 200 / ENOUGH},
-        "ndcg@10": {"old": 0.1, "new": 0.1},
+        "ndcg@10": {"old": 40 / ENOUGH, "new": 40 / ENOUGH},
     }
     assert found["reason"] == ""
 
