@@ -1,7 +1,8 @@
 """`peregrine bench recommend`: how fast lists are at a size of catalogue, and how many a second one API process makes.
 
 latency   GETs at a steady rate while events go in and ticks close; timed from when each was due (open loop), so that a
-          slow answer cannot hide by delaying the next question
+          slow answer cannot hide by delaying the next question; then the same of a bare FastAPI application, while the
+          same events go in: what the machine alone takes
 capacity  as many GETs as some callers get answered, one after the other; the same of a bare FastAPI application
 batch     lists a second that whole batches of users make, and that one caller gets who asks for one after the other
 index     recall against a search of every item, time of an update, memory (`bench_index`)
@@ -111,7 +112,9 @@ async def _measure(
     async with Wire(stack.url) as wire:
         answer = await wire.ask("GET", traffic.path())
         await _settled(wire, traffic, compares)
-        report = await _latency(wire, traffic, seconds, rate)
+        first_tick = await _tick(wire)
+        report = await _latency(wire, wire, traffic, seconds, rate)
+        terminal.say(f"{await _tick(wire) - first_tick} item ticks closed meanwhile")
         terminal.say("capacity of one API process")
         report["capacity_rps"] = await _capacity(wire, traffic, max(3.0, seconds / 4))
         report["single_rps"] = await _capacity(wire, traffic, max(3.0, seconds / 12), callers=1)
@@ -119,6 +122,8 @@ async def _measure(
         with _bare(answer, folder) as url:
             async with Wire(url) as bare:
                 await _answers(bare, traffic.path())
+                alone = await _latency(bare, wire, traffic, seconds / 2, rate)
+                report |= {"bare_p50_ms": alone["p50_ms"], "bare_p99_ms": alone["p99_ms"]}
                 report["bare_rps"] = await _capacity(bare, traffic, max(3.0, seconds / 4))
     return report
 
@@ -140,8 +145,8 @@ async def _settled(wire: Wire, traffic: Traffic, compares: bool) -> None:
     await load
 
 
-async def _latency(wire: Wire, traffic: Traffic, seconds: float, rate: float) -> dict[str, Any]:
-    """Milliseconds from when each GET was due, and mean milliseconds by stage."""
+async def _latency(wire: Wire, events: Wire, traffic: Traffic, seconds: float, rate: float) -> dict[str, Any]:
+    """Milliseconds from when each GET of `wire` was due, and mean milliseconds by stage; events go to the other."""
     took: list[float] = []
     stages: dict[str, list[float]] = defaultdict(list)
     failed = 0
@@ -157,8 +162,8 @@ async def _latency(wire: Wire, traffic: Traffic, seconds: float, rate: float) ->
         for name, milliseconds in _STAGE.findall(head):
             stages[name.decode()].append(float(milliseconds))
 
-    first_tick, stop = await _tick(wire), asyncio.Event()
-    load = asyncio.create_task(_load(wire, traffic, stop))
+    stop = asyncio.Event()
+    load = asyncio.create_task(_load(events, traffic, stop))
     terminal.say(f"{rate:g} lists a second for {seconds:g} s, {EVENTS} events a second going in")
     start = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:
@@ -168,7 +173,6 @@ async def _latency(wire: Wire, traffic: Traffic, seconds: float, rate: float) ->
             tasks.create_task(ask(due))
     stop.set()
     await load
-    terminal.say(f"{await _tick(wire) - first_tick} item ticks closed meanwhile; {failed} questions failed")
     if failed or not took:
         raise NotMeasured(f"{failed} of {failed + len(took)} questions were not answered: see the lines of the API")
     return {

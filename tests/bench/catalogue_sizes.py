@@ -32,6 +32,8 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     items = [row["items"] for row in rows]
     for name in ("p50_ms", "p99_ms"):
         times.plot(items, [row[name] for row in rows], marker="o", label=name.removesuffix("_ms"))
+    for name, label in {"bare_p50_ms": "bare FastAPI, p50", "bare_p99_ms": "bare FastAPI, p99"}.items():
+        times.plot(items, [row[name] for row in rows], color="grey", linewidth=0.8, label=label)
     for stage in ("state", "embed", "search", "rules", "serialise"):
         values = [row["stages_ms"].get(stage, 0.0) for row in rows]
         times.plot(items, values, marker=".", linewidth=0.8, linestyle="--", label=stage)
