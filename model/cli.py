@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, Optional
 
 import typer
 
+from model.training.config import TrainingConfig
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 Data = Annotated[
@@ -45,15 +47,19 @@ def told() -> Iterator[None]:
 def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     data: Data = "complete-journey",
-    dim: Annotated[int, typer.Option(help="Width of memories and item vectors, a multiple of 8.")] = 64,
-    neighbours: Annotated[int, typer.Option(help="Recent items of a user that attention sees.")] = 32,
-    epochs: Annotated[int, typer.Option(min=1, help="At most; validation chooses.")] = 6,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = 1e-3,
-    seed: int = 0,
-    threads: Annotated[int, typer.Option(min=1, help="1 makes a run repeatable to the last bit.")] = 1,
+    dim: Annotated[int, typer.Option(help="Width of memories and item vectors, a multiple of 8.")] = TrainingConfig.dim,
+    neighbours: Annotated[
+        int, typer.Option(help="Recent items of a user that attention sees.")
+    ] = TrainingConfig.neighbours,
+    epochs: Annotated[int, typer.Option(min=1, help="At most; validation chooses.")] = TrainingConfig.epochs,
+    learning_rate: Annotated[float, typer.Option(min=0.0)] = TrainingConfig.learning_rate,
+    seed: int = TrainingConfig.seed,
+    threads: Annotated[
+        int, typer.Option(min=1, help="1 makes a run repeatable to the last bit.")
+    ] = TrainingConfig.threads,
     refit: Annotated[
         bool, typer.Option("--refit/--no-refit", help="Train again on train + validation for the chosen epochs.")
-    ] = True,
+    ] = TrainingConfig.refit,
     start_from: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--from", help="Folder of a run or bundle: begin with its weights (same widths)."),
@@ -69,7 +75,6 @@ def train(
 
     from model.data import load, prepare
     from model.train import train as run_training
-    from model.training.config import TrainingConfig
     from model.training.run_folder import METRICS, RunFolder
 
     folder = RunFolder(out)

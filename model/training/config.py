@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from model.training.negatives import FULL_SOFTMAX
-from model.training.profiles import ProfileForm
+ProfileForm = Literal["made", "shuffled", "titles"]
+"""How profiles are used; see `model.training.profiles`."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class TrainingConfig:
 
     gradient_items: int = 1_024
     """Items of a step, about, that its gradient reaches the item networks through."""
-    full_softmax: int = FULL_SOFTMAX
+    full_softmax: int = 50_000
+    """Items up to which all of them are scored."""
     negatives: int = 8_192
     """Draws of a step above `full_softmax` items."""
     score_cells: int = 2**23
@@ -65,6 +66,5 @@ class TrainingConfig:
     profiles: str | None = None
     """File of `peregrine profile build`; without one users are trained without facets."""
     profile_form: ProfileForm = "made"
-    """How they are used; see `model.training.profiles`."""
     spec: dict[str, Any] = field(default_factory=dict)
     """Fields of ModelSpec that are set by hand, over what the data says."""

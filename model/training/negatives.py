@@ -1,8 +1,8 @@
 """Which items a training step scores: the whole catalogue, or positives and a sample of it.
 
-Up to `FULL_SOFTMAX` items the softmax is exact. Above, negatives are drawn from a known mix of uniform and popularity,
-and the log of the expected number of times each is included is subtracted from its score, which makes the sampled
-partition function unbiased. Positives of other users are no negatives unless they were drawn.
+Up to `TrainingConfig.full_softmax` items the softmax is exact. Above, negatives are drawn from a known mix of uniform
+and popularity, and the log of the expected number of times each is included is subtracted from its score, which makes
+the sampled partition function unbiased. Positives of other users are no negatives unless they were drawn.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ from model.process.records import Float, Int, Records
 from model.training.loss import EXCLUDED
 
 Table = TypeVar("Table", Float, Records, Tensor)
-
-FULL_SOFTMAX = 50_000
-"""Items up to which all of them are scored."""
 
 
 @dataclass(frozen=True)

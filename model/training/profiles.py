@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
-
 import numpy as np
 
 from model.data.dataset import Dataset, ProfileTable
@@ -18,8 +16,8 @@ from model.data.errors import DataError
 from model.data.profiles import read_profiles
 from model.process.records import Float
 from model.spec import FACETS, ModelSpec
+from model.training.config import ProfileForm
 
-ProfileForm = Literal["made", "shuffled", "titles"]
 SHUFFLING = 0
 """Seed of the exchange: the same for every run."""
 

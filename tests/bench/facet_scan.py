@@ -23,7 +23,8 @@ from model.process.records import Float, Int
 from model.spec import FACETS
 from model.state_scorer import StateScorer
 from model.stream import item_texts, new_state
-from model.training.profiles import ProfileForm, attach
+from model.training.config import ProfileForm
+from model.training.profiles import attach
 from model.weights import load_model
 
 ROWS = 4_000
