@@ -1,4 +1,4 @@
-"""What listens beyond its own machine has keys: a process with the settings that a deployment gives it says so itself."""
+"""What listens beyond its own machine has keys: processes with the settings of a deployment say so themselves."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ def check(environment: Mapping[str, str], mounted: tuple[str, ...], monkeypatch:
             file = at / value.lstrip("/")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text("redis://127.0.0.1:6379" if "URL" in name else "k" * 40)
-            value = str(file)
-        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name, str(file) if name.endswith("_FILE") else value)
     settings = load_settings()
     assert settings.host == "0.0.0.0"  # noqa: S104 - what is to be true of a container
     settings.check_exposure()
