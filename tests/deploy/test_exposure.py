@@ -17,12 +17,12 @@ ROLES = ("api", "worker", "keeper", "profiler")
 def check(environment: Mapping[str, str], mounted: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, at: Path) -> None:
     """As the process does when it starts. mounted: folders or files of the container that secrets are read from."""
     for name, value in environment.items():
-        if name.endswith("_FILE"):
+        if is_file := name.endswith(("_FILE", "_TLS_CA")):
             assert value.startswith(mounted), f"{name} is not in the container"
             file = at / value.lstrip("/")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text("redis://127.0.0.1:6379" if "URL" in name else "k" * 40)
-        monkeypatch.setenv(name, str(file) if name.endswith("_FILE") else value)
+        monkeypatch.setenv(name, str(file) if is_file else value)
     settings = load_settings()
     assert settings.host == "0.0.0.0"  # noqa: S104 - what is to be true of a container
     settings.check_exposure()
