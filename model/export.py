@@ -29,7 +29,7 @@ from pathlib import Path
 
 import onnx
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from model.process.pair_features import pair_width
@@ -68,7 +68,7 @@ def export(run: Path, bundle: Path, version: str) -> None:
     save_weights(model, bundle)
     network = model.network
     tensors = {name: getattr(network, name).detach() for name in ("item_id", "initial_user", "initial_item")}
-    save_file(tensors, bundle / ITEMS)
+    (bundle / ITEMS).write_bytes(save(tensors))  # `save_file` would make a file that only its owner may read
     for graph in graphs(model):
         _write_graph(graph, bundle / f"{graph.name}.onnx")
     shutil.copyfile(run / METRICS, bundle / METRICS)

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from model.ablations import COMPOSITIONS
 from model.spec import ModelSpec
@@ -29,7 +29,8 @@ def save_weights(model: TorchModel, folder: Path) -> None:
     """Writes the three files, each whole or not at all."""
     model.spec.save(_new(folder / SPEC))
     _new(folder / ITEM_IDS).write_text(json.dumps(model.item_ids) + "\n", encoding="utf-8")
-    save_file({name: t.contiguous() for name, t in model.network.state_dict().items()}, _new(folder / WEIGHTS))
+    tensors = {name: t.contiguous() for name, t in model.network.state_dict().items()}
+    _new(folder / WEIGHTS).write_bytes(save(tensors))
     for name in (SPEC, ITEM_IDS, WEIGHTS):
         os.replace(_new(folder / name), folder / name)
 

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 import model
 from service.adapters.bundle import MANIFEST
@@ -49,7 +49,7 @@ def remade(bundle: Path, folder: Path, version: str) -> Path:
     tensors = load_file(folder / _ITEMS)
     rng = np.random.default_rng(len(version))
     moved = {name: t + rng.normal(0.0, 0.3, t.shape).astype(np.float32) for name, t in tensors.items()}
-    save_file(moved, folder / _ITEMS)
+    (folder / _ITEMS).write_bytes(save(moved))
     manifest = json.loads((folder / MANIFEST).read_bytes())
     files = {name: sha256((folder / name).read_bytes()).hexdigest() for name in manifest["files"]}
     (folder / MANIFEST).write_text(json.dumps(manifest | {"version": version, "files": files}))

@@ -114,7 +114,7 @@ class Keeping:
         if upto >= begin:
             self._log.trim(self._epoch, upto)
             self._said = ""
-            log.debug("log_trimmed", upto=upto, records=upto + 1 - begin, log_end=end)
+            log.info("log_trimmed", upto=upto, records=upto + 1 - begin, log_end=end)
 
     def _cover(self, wanted: int, begin: int) -> None:
         """Takes note of a completed copy of the state; begins one if `wanted` is not covered and it would help."""

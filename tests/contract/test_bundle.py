@@ -45,6 +45,11 @@ def test_a_whole_bundle_loads_with_its_learned_items(folder: Path) -> None:
     assert len(bundle.hash) == 64
 
 
+def test_whoever_may_read_one_file_may_read_all(folder: Path) -> None:
+    """A container runs as another user than the one who exported."""
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
+
 def test_a_changed_file_is_named_with_both_hashes(folder: Path) -> None:
     with (folder / "embed_users.onnx").open("ab") as graph:
         graph.write(b"\0")
