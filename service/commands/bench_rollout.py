@@ -25,6 +25,7 @@ from service.commands.posting import Account
 from service.commands.steady_traffic import Traffic
 from service.commands.zipf import Zipf, encode
 from service.errors import PeregrineError
+from service.logs import configure
 from service.processes.all_in_one import Stack
 from service.settings import Settings, load_settings
 from service.wiring import build_worker, open_archive
@@ -44,6 +45,7 @@ class RolloutNotMeasured(PeregrineError):
 
 
 def run(events: int, kill: bool, as_json: bool) -> None:
+    configure("warning")  # the clean replay of both memories runs in this process
     with TemporaryDirectory(prefix="peregrine-bench-") as folder:
         report = measure(Path(folder), bundles.shipped(), events, kill)
     if as_json:

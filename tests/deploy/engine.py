@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,15 +41,16 @@ def podman(*arguments: str, check: bool = True, seconds: float = 120.0) -> str:
 
 
 def build(folder: Path) -> None:
-    """The bases, then the image by the Dockerfile. folder: for pip's configuration, which is handed over as secrets."""
+    """The bases, then the image by the Dockerfile, whose steps go to stderr. folder: for pip's configuration, which is
+    handed over as secrets."""
     buildah = ["buildah", *_PLACES]
     bases = _environment() | {"BUILDAH": " ".join(buildah)}
-    subprocess.run(["deploy/bases.sh", str(STORAGE)], env=bases, check=True, timeout=1_800)
+    subprocess.run(["deploy/bases.sh", str(STORAGE)], env=bases, check=True, timeout=1_800, stdout=sys.stderr)
     arguments = {"BASE": "localhost/python-base", "RUNTIME": "localhost/python-runtime"}
     command = [*buildah, "bud", "--layers", "--isolation", "chroot", "--format", "docker", "--tag", IMAGE]
     command += [f"--build-arg={name}={value}" for name, value in arguments.items()]
     command += [f"--secret=id={path.name},src={path}" for path in pip_configuration(folder)]
-    subprocess.run([*command, "."], env=_environment(), check=True, timeout=1_800)
+    subprocess.run([*command, "."], env=_environment(), check=True, timeout=1_800, stdout=sys.stderr)
 
 
 def pip_configuration(folder: Path) -> list[Path]:
