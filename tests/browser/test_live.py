@@ -56,10 +56,14 @@ def test_a_click_reorders_the_list_and_says_how_long_it_took(page: Page, stack: 
 
 @pytest.mark.long
 def test_a_click_reorders_the_list_within_a_tenth_of_a_second(page: Page) -> None:
-    """The median of 21 clicks, from the click to the frame that shows the new list. Any other load counts, too."""
+    """The median of 21 clicks, from the click to the frame that shows the new list, each on a list at rest. Any other
+    load counts, too."""
     open_live(page, "hasty")
-    took = sorted(click(page, item) for item in order(page)[:7] * 3)
-    assert took[10] < 100, took
+    took = []
+    for item in order(page)[:7] * 3:
+        took.append(click(page, item))
+        page.wait_for_timeout(600)  # rows glide to their places for 450 ms
+    assert sorted(took)[10] < 100, took
 
 
 def test_rows_carry_arrows_that_agree_with_where_they_were(page: Page) -> None:
