@@ -8,6 +8,7 @@ OUT/sizes.ndjson keeps a line for each size; those that are there are not measur
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     for name in ("p50_ms", "p99_ms"):
         times.plot(items, [row[name] for row in rows], marker="o", label=name.removesuffix("_ms"))
     for name, label in {"bare_p50_ms": "bare FastAPI, p50", "bare_p99_ms": "bare FastAPI, p99"}.items():
-        times.plot(items, [row[name] for row in rows], color="grey", linewidth=0.8, label=label)
+        times.plot(items, [row.get(name, math.nan) for row in rows], color="grey", linewidth=0.8, label=label)
     for stage in ("state", "embed", "search", "rules", "serialise"):
         values = [row["stages_ms"].get(stage, 0.0) for row in rows]
         times.plot(items, values, marker=".", linewidth=0.8, linestyle="--", label=stage)
