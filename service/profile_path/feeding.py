@@ -21,7 +21,7 @@ from service.ports import EventSource
 from service.profile_path.due import due
 from service.profile_path.refreshing import Refreshing
 from service.profile_ports import MET, MET_AGE, MET_DESCRIBED, DeadLetter, Due, Reason
-from service.serving_ports import StateReader
+from service.serving_ports import StateReader, UserRead
 
 log = structlog.get_logger("peregrine.profiler")
 
@@ -87,36 +87,34 @@ class Feeder:
         found: list[Due] = []
         off: list[str] = []
         for at in range(0, len(user_ids), _AT_ONCE):
-            some = zip(user_ids[at : at + _AT_ONCE], letters[at : at + _AT_ONCE], strict=True)
-            for user_id, wanted in await asyncio.gather(*(self._look(*one, reader, now) for one in some)):
+            some = user_ids[at : at + _AT_ONCE]
+            for user_id, letter, read in zip(some, letters[at:], await reader.users(some), strict=False):
+                wanted = self._wanted(user_id, letter, read, now)
                 if wanted is None:
                     off.append(user_id)
-                elif wanted:
+                else:
                     found += wanted
         if off:
             await refreshing.store.forget(off)
         await refreshing.queue.add(found)
 
-    async def _look(
-        self, user_id: str, letter: DeadLetter | None, reader: StateReader, now: float
-    ) -> tuple[str, list[Due] | None]:
+    def _wanted(self, user_id: str, letter: DeadLetter | None, read: UserRead, now: float) -> list[Due] | None:
         """None for a user who is switched off."""
-        read = await reader.user(user_id)
         if read.blob is None:
-            return user_id, []
+            return []
         try:
             users = unpack_users([read.blob], self.refreshing.spec)
         except UnreadableRecord as exc:
             log.debug("user_not_read", reason=str(exc))
-            return user_id, []
+            return []
         if is_off(users):
-            return user_id, None
+            return None
         if users.rows["last"][0] == NEVER:
-            return user_id, []
+            return []
         stored = unpack_stored(read.profile, read.edits)
         self._meet(stored, now)
         wanted = due(user_id, users.rows[0], stored, letter, now, self.refreshing.standing)
-        return user_id, [] if wanted is None else [wanted]
+        return [] if wanted is None else [wanted]
 
     def _meet(self, stored: StoredProfile, now: float) -> None:
         counts = self.refreshing.counts
