@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,6 +96,14 @@ class State:
 
 NewLog = Callable[..., Log]
 NewState = Callable[..., State]
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of random weights, version `v1`, that knows tea and jam. Not to be written to."""
+    from tests.e2e.bundle import make_bundle  # torch is for those who ask for it
+
+    return make_bundle(tmp_path_factory.mktemp("exported"), ["tea", "jam"], version="v1")
 
 
 @pytest.fixture(params=["in_memory", "valkey"])

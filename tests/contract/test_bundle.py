@@ -18,17 +18,12 @@ from model.process.popularity import popularity_width
 from service.adapters.bundle import SPARE, load_bundle
 from service.adapters.onnx_model import OnnxModel
 from service.errors import BundleError, GraphFailed
-from tests.e2e.bundle import SPEC, make_bundle
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_bundle(tmp_path_factory.mktemp("whole"), ["tea", "jam"])
+from tests.e2e.bundle import SPEC
 
 
 @pytest.fixture
-def folder(whole: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(whole, tmp_path / "bundle"))
+def folder(exported: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(exported, tmp_path / "bundle"))
 
 
 def with_true_hashes(folder: Path) -> None:

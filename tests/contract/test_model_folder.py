@@ -10,18 +10,18 @@ import pytest
 
 from service.adapters.bundle import load_bundle
 from service.adapters.model_folder import ModelFolder
+from service.commands.bundles import remade
 from service.errors import BundleError
-from tests.e2e.bundle import make_bundle
+
+
+@pytest.fixture
+def first(exported: Path) -> Path:
+    return exported
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_bundle(tmp_path_factory.mktemp("first"), ["tea", "jam"], version="v1")
-
-
-@pytest.fixture(scope="module")
-def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_bundle(tmp_path_factory.mktemp("second"), ["tea"], seed=1, version="v2")
+def second(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return remade(exported, tmp_path_factory.mktemp("second") / "bundle", "v2")
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 TIMES = {
     "p50_ms",
     "p99_ms",
@@ -21,6 +23,7 @@ TIMES = {
 KEYS = TIMES | {"recall_at_100", "update_us", "bytes_per_item"}
 
 
+@pytest.mark.long
 def test_every_figure_is_measured() -> None:
     arguments = ["--items", "1000", "--seconds", "3", "--rate", "20", "--json"]
     done = subprocess.run(

@@ -17,11 +17,11 @@ from model.data import Dataset
 from model.process.state import State
 from service.client import Client
 from service.commands import datasets, reading_back
+from service.commands.bundles import remade
 from service.commands.posting import Account
 from service.processes.all_in_one import Stack
 from service.settings import load_settings
 from service.wiring import build_worker
-from tests.e2e.bundle import make_bundle
 from tests.e2e.conftest import Start
 from tests.e2e.processes import environment, process, until
 from tests.e2e.test_kills import BATCH, assert_same, kill, post_all, state_of
@@ -138,7 +138,7 @@ def test_an_interrupted_rebuild_says_that_the_old_state_serves_on(start: Start, 
 def test_a_rebuild_by_another_bundle_must_be_asked_for(
     start: Start, dataset: Dataset, tmp_path: Path, bundle: Path
 ) -> None:
-    other = make_bundle(tmp_path, dataset.item_ids, seed=1)
+    other = remade(bundle, tmp_path / "other", "other")
     with start() as stack, stack.client() as client:
         account = Account(client)
         account.post(datasets.events(dataset, 0, 10))
@@ -151,10 +151,10 @@ def test_a_rebuild_by_another_bundle_must_be_asked_for(
 
 
 def test_a_worker_with_another_bundle_takes_over_when_it_has_caught_up(
-    start: Start, dataset: Dataset, tmp_path: Path
+    start: Start, dataset: Dataset, tmp_path: Path, bundle: Path
 ) -> None:
     """The old worker and the old API go on beside it; then the service is started with the new bundle."""
-    other = make_bundle(tmp_path, dataset.item_ids, seed=1)
+    other = remade(bundle, tmp_path / "other", "other")
     half = len(dataset) // 2
     said: list[str] = []
     with start(said, log_format="json") as stack, stack.client() as client:
