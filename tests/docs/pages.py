@@ -11,11 +11,14 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 _PRELUDE = """
 set -euo pipefail
@@ -56,10 +59,11 @@ def follow(
     port: int,
     notes: frozenset[str] = frozenset({""}),
     seconds: float = 240.0,
+    environment: Mapping[str, str] = _NOTHING,
     **places: str,
 ) -> subprocess.CompletedProcess[str]:
     """Does what the page says, in `folder`, with the service at `port`. places: other addresses, by what stands for
-    them in the page (`localhost_8087="localhost:1234"`)."""
+    them in the page (`localhost_8087="localhost:1234"`); environment: beside the port."""
     text = script(page, notes).replace("localhost:8000", f"localhost:{port}")
     for name, place in places.items():
         text = text.replace(name.replace("_", ":"), place)
@@ -71,7 +75,7 @@ def follow(
     with subprocess.Popen(
         ["bash", "-c", text],
         cwd=folder,
-        env=plain | settings | {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        env=plain | settings | dict(environment) | {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -16,9 +16,13 @@ from uuid import uuid4
 
 import pytest
 
+from service.commands import bundles
+from service.commands.bundles import remade
 from service.embedded import EmbeddedValkey
+from service.processes.all_in_one import Stack
 from service.settings import load_settings
 from tests.docs.pages import DOCS, ROOT, blocks, follow
+from tests.e2e.processes import until
 from tests.http.running import Running, toy_bundle
 from tests.profiles.endpoint import FakeEndpoint
 
@@ -130,19 +134,26 @@ def test_what_measures_does_measure(service: Running, tmp_path: Path) -> None:
     assert done.stdout.count("{") >= 3
 
 
-NOT_FOLLOWED = {"models.md"}
-"""A rollout, a way back, an experiment and a retraining, one after the other, want three bundles and a day's events:
-`tests/e2e/test_rollout.py` and `test_retrain.py` do them by the same routes. Here their commands must exist."""
-
-
-def test_commands_of_pages_that_are_not_followed_exist() -> None:
-    reference = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
-    for name in NOT_FOLLOWED:
-        texts = [block.text for block in blocks(DOCS / name) if block.language == "sh"]
-        commands = {found for text in texts for found in re.findall(r"^peregrine (\w+)", text, re.MULTILINE)}
-        assert commands
-        for command in commands:
-            assert f"## peregrine {command}\n" in reference, command
+@pytest.mark.long
+def test_a_model_is_rolled_out_taken_back_and_tried_against_another(valkey: EmbeddedValkey, tmp_path: Path) -> None:
+    """But for training again, which `tests/e2e/test_retrain.py` does."""
+    july = remade(bundles.shipped(), tmp_path / "july", "july")
+    for version in ("august", "september"):
+        remade(july, tmp_path / "runs" / version / "bundle", version)
+    stores = {"log_url": valkey.log_url, "state_url": valkey.state_url, "prefix": f"docs-{uuid4().hex}"}
+    places = {"bundle": july, "models": tmp_path / "models", "archive_url": str(tmp_path / "archive")}
+    settings = load_settings(**stores, **places, port=0, clock="wall", profiles="off", log_level="warning")
+    with Stack(settings, lambda *_: None) as stack, stack.client() as client:
+        events = [{"user_id": f"u{n % 20}", "item_id": f"i{n % 7}", "type": "purchase"} for n in range(200)]
+        client.post_events(events, wait=True)
+        port = stack.settings.port or int(stack.url.rpartition(":")[2])
+        environment = {"PEREGRINE_URL": stack.url, "PEREGRINE_MODELS": str(places["models"])}
+        done = follow(DOCS / "models.md", tmp_path, port, environment=environment)
+        assert done.returncode == 0, done.stderr
+        assert '"variants"' in done.stdout
+        until(lambda: client.get("/v1/models")["active"] == "september")
+        live = client.get("/v1/models")
+    assert "july" not in {model["version"] for model in live["models"] if model["status"] in {"ready", "active"}}
 
 
 def test_every_block_is_run_and_every_extra_exists() -> None:
@@ -152,7 +163,7 @@ def test_every_block_is_run_and_every_extra_exists() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     for page in sorted(DOCS.glob("*.md")):
         runnable = [block for block in blocks(page) if block.language in {"sh", "python"}]
-        assert not runnable or page.name in NOT_FOLLOWED or f'DOCS / "{page.name}"' in source, page.name
+        assert not runnable or f'DOCS / "{page.name}"' in source, page.name
         assert {block.note for block in runnable if block.language == "sh"} <= {"", "install", "long"}, page.name
         named = re.findall(r"\[([a-z,]+)\]\"", "".join(block.text for block in runnable if block.note == "install"))
         assert {extra for group in named for extra in group.split(",")} <= extras, page.name
