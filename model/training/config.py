@@ -9,6 +9,10 @@ ProfileForm = Literal["made", "shuffled", "titles"]
 """How profiles are used; see `model.training.profiles`."""
 
 
+SMALLEST_BATCH = 64
+"""Below that, what a step costs beside its events is most of it."""
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """Widths of the model, length and pace of training, and what is hidden while it learns.
@@ -33,6 +37,9 @@ class TrainingConfig:
     """One thread makes a run repeatable to the last bit."""
 
     batch_events: int = 256
+    """Of a step at most, but for events of one timestamp."""
+    least_steps: int = 1_000
+    """Of an epoch: a stream that is short for that is cut into smaller batches."""
     learning_rate: float = 2e-3
     count_rate: float = 6e-3
     """Learning rate of the networks over counters: popularity, pairs and habits."""
@@ -68,3 +75,7 @@ class TrainingConfig:
     profile_form: ProfileForm = "made"
     spec: dict[str, Any] = field(default_factory=dict)
     """Fields of ModelSpec that are set by hand, over what the data says."""
+
+    def batch(self, events: int) -> int:
+        """Events of a step where an epoch has so many."""
+        return min(self.batch_events, max(SMALLEST_BATCH, events // self.least_steps))

@@ -88,7 +88,7 @@ class Trainer:
         negatives = Negatives(counts, config.negatives, config.full_softmax, self._rng)
         step = TrainingStep(self._model, memory, self._dataset.item_ids, self._text, negatives, config, self._rng)
         events = to_events(self._dataset, self._model.spec)
-        for rows in steps(self._dataset, config.batch_events):
+        for rows in steps(self._dataset, config.batch(len(self._dataset))):
             here = events.take(rows)
             available = step.available(int(here.timestamp[0]))
             side = step.item_side(here, available)
@@ -99,7 +99,7 @@ class Trainer:
     def _learns_ids_in_one_pass(self) -> bool:
         """Whether an epoch's steps can move a weight by what ids start with, its rate being half the full one on
         average."""
-        count = sum(1 for _ in steps(self._dataset, self._config.batch_events))
+        count = sum(1 for _ in steps(self._dataset, self._config.batch(len(self._dataset))))
         return count * self._config.learning_rate / 2 >= ID_SCALE
 
     def _forget_ids(self) -> None:

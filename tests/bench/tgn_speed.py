@@ -91,7 +91,7 @@ def main() -> None:
     }
     speed = {name: events_per_second(step, whole, asked.batch, clock) for name, step in steps.items()}
     widths = {"dim": asked.dim, "time_dim": asked.time_dim, "neighbours": asked.neighbours}
-    softmax = TrainingConfig(**widths, batch_events=asked.batch)
+    softmax = TrainingConfig(**widths, batch_events=asked.batch, least_steps=1)
     drawn = replace(softmax, full_softmax=0, negatives=asked.batch, gradient_items=asked.batch)
     speed |= {
         "peregrine": pipeline_speed(data, drawn, clock),

@@ -215,3 +215,8 @@ def test_the_command_trains_answers_on_stdout_and_refuses_a_used_folder(tmp_path
     nothing = CliRunner().invoke(app, ["train", "--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "x")])
     assert nothing.exit_code == 1
     assert "there is no folder" in nothing.stderr
+
+
+def test_a_short_stream_is_cut_into_smaller_batches_and_none_into_larger_ones_than_asked_for() -> None:
+    assert [TrainingConfig().batch(events) for events in (2_000, 71_000, 256_000, 10**7)] == [64, 71, 256, 256]
+    assert TrainingConfig(batch_events=40).batch(10**6) == 40
