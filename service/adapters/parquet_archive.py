@@ -6,6 +6,7 @@ small files at the end are merged into the next one, so that a record is written
 
 from __future__ import annotations
 
+import ctypes
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
@@ -84,6 +85,7 @@ class ParquetArchive:
             records = LogRecords.join([tail, records])
             kept.pop()
         self._replace((*kept, *(self._write(part) for part in self._parts(records))))
+        _give_back()
 
     def check(self, file: ArchiveFile) -> str:
         try:
@@ -167,3 +169,11 @@ class ParquetArchive:
 def _same(some: LogRecords, others: LogRecords) -> bool:
     columns = zip((some.offset, some.timestamp, some.ends), (others.offset, others.timestamp, others.ends), strict=True)
     return all(np.array_equal(one, other) for one, other in columns) and some.data == others.data
+
+
+def _give_back() -> None:
+    """Memory to the system: to merge a file takes several times its size for a moment, and neither Arrow nor the C
+    library would give it back."""
+    pa.default_memory_pool().release_unused()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
