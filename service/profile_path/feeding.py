@@ -88,7 +88,8 @@ class Feeder:
         off: list[str] = []
         for at in range(0, len(user_ids), _AT_ONCE):
             some = user_ids[at : at + _AT_ONCE]
-            for user_id, letter, read in zip(some, letters[at:], await reader.users(some), strict=False):
+            reads = await reader.users(some)
+            for user_id, letter, read in zip(some, letters[at : at + _AT_ONCE], reads, strict=True):
                 wanted = self._wanted(user_id, letter, read, now)
                 if wanted is None:
                     off.append(user_id)
