@@ -261,6 +261,8 @@ class EventPathMachine(RuleBasedStateMachine):
     @rule()
     def settle(self) -> None:
         """Everything applied and followed; then both are compared with the oracle."""
+        with self._worker():
+            self.writer.settle()  # a tick's closing, under way, leaves the offset where it is
         while self.state.position.offset < self.source.end():
             self.work(100)
         self.follow()
