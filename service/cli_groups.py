@@ -71,12 +71,13 @@ def profiles(
     users: Annotated[int, typer.Option(min=100, help="Users to describe.")] = 2_000,
     seconds: Annotated[float, typer.Option(min=0.001, help="Of one call of the made-up language model.")] = 0.05,
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="Calls at once.")] = 8,
+    profilers: Annotated[int, typer.Option(min=1, help="Processes that share calls and queue.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """How many users a second one profiler describes, against what the language model lets through."""
+    """How many users a second are described, against what the language model lets through."""
     from service.commands.bench_profiles import run
 
-    run(users, seconds, concurrency, as_json)
+    run(users, seconds, concurrency, profilers, as_json)
 
 
 @bench.command("recommend")

@@ -23,7 +23,7 @@ class ProfileSettings(BaseSettings):
     )
     chat_model: str | None = Field(None, description="Name of the language model; mandatory with chat_url.")
     chat_api_key: SecretStr | None = Field(None, description="Key that the language model's API wants.")
-    chat_timeout: float = Field(60.0, gt=0, le=600, description="Seconds for one user's description at most.")
+    chat_timeout: float = Field(60.0, gt=0, le=600, description="Seconds for one answer of it at most.")
     chat_concurrency: int = Field(4, ge=1, le=256, description="Users described at once by one profiler.")
     chat_max_tokens: int = Field(
         500,

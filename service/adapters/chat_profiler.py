@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
 from service.adapters.chat_endpoint import ChatEndpoint, Completion
-from service.errors import AnswerRejected, EndpointUnavailable
+from service.errors import AnswerRejected
 from service.profile_path import prompt
 from service.profile_ports import History
 
@@ -30,15 +29,13 @@ class Answer(BaseModel):
 
 
 class ChatProfiler:
-    """`Profiler`. timeout: seconds for one user, everything included; max_tokens: of an answer."""
+    """`Profiler`. max_tokens: of an answer."""
 
     source = "chat"
     prompt = prompt.VERSION
 
-    def __init__(self, endpoint: ChatEndpoint, timeout: float, concurrency: int, max_tokens: int) -> None:
+    def __init__(self, endpoint: ChatEndpoint, max_tokens: int) -> None:
         self._endpoint = endpoint
-        self._timeout = timeout
-        self._free = asyncio.Semaphore(concurrency)
         self._max_tokens = max_tokens
 
     @property
@@ -46,13 +43,7 @@ class ChatProfiler:
         return self._endpoint.model
 
     async def describe(self, history: History) -> Mapping[str, Sequence[str]]:
-        async with self._free:
-            try:
-                async with asyncio.timeout(self._timeout):
-                    completion = await self._ask(history)
-            except TimeoutError as exc:
-                raise EndpointUnavailable(f"no whole answer within {self._timeout:g} s") from exc
-        return _parse(completion.content)
+        return _parse((await self._ask(history)).content)
 
     async def _ask(self, history: History) -> Completion:
         asked, shape = prompt.messages(history), prompt.schema(history)

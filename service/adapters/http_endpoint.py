@@ -5,6 +5,7 @@ Neither what is sent nor what comes back is written to a log.
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
 import logging
 import time
@@ -29,35 +30,60 @@ class Unreached(EndpointUnavailable):
 
 
 class HttpEndpoint:
-    """url: with the version, as OpenAI's own ends in /v1; timeout: seconds between two bytes at most."""
+    """url: with the version, as OpenAI's own ends in /v1; timeout: seconds for a whole answer; connections: at once,
+    who comes then waits, which is not counted.
+
+    Each connection has a client to itself: a pool looks at all that it holds before each request.
+    """
 
     def __init__(self, url: str, api_key: str | None, timeout: float, connections: int) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=url.rstrip("/"),
-            headers=headers(api_key),
-            timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            follow_redirects=False,
-        )
+        trust = httpx.create_ssl_context()
+        self._clients = [
+            httpx.AsyncClient(
+                base_url=url.rstrip("/"),
+                headers=headers(api_key),
+                timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
+                limits=httpx.Limits(max_connections=1),
+                verify=trust,
+                follow_redirects=False,
+            )
+            for _ in range(connections)
+        ]
+        self._free = list(self._clients)
+        self._turn = asyncio.Semaphore(connections)
+        self._timeout = timeout
 
     async def post(self, path: str, content: bytes) -> httpx.Response:
         """The answer, read, whatever its status. Raises EndpointUnavailable; Unreached if it cost nothing for sure."""
-        try:
-            async with self._client.stream("POST", path, content=content) as response:
-                body = b""
-                async for part in response.aiter_bytes():
-                    body += part
-                    if len(body) > MOST_BYTES:
-                        raise EndpointUnavailable(f"the answer is longer than {MOST_BYTES:,} bytes")
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
-            raise Unreached(f"not reached: {type(exc).__name__}") from None
-        except httpx.HTTPError as exc:
-            raise EndpointUnavailable(f"no answer: {type(exc).__name__}") from None
-        kept = {"retry-after": response.headers.get("retry-after", ""), "content-type": "application/json"}
-        return httpx.Response(response.status_code, headers=kept, content=body)
+        async with self._turn:
+            client = self._free.pop()
+            try:
+                async with asyncio.timeout(self._timeout):
+                    return await _post(client, path, content)
+            except TimeoutError:
+                raise EndpointUnavailable(f"no whole answer within {self._timeout:g} s") from None
+            finally:
+                self._free.append(client)
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        for client in self._clients:
+            await client.aclose()
+
+
+async def _post(client: httpx.AsyncClient, path: str, content: bytes) -> httpx.Response:
+    try:
+        async with client.stream("POST", path, content=content) as response:
+            body = b""
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > MOST_BYTES:
+                    raise EndpointUnavailable(f"the answer is longer than {MOST_BYTES:,} bytes")
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
+        raise Unreached(f"not reached: {type(exc).__name__}") from None
+    except httpx.HTTPError as exc:
+        raise EndpointUnavailable(f"no answer: {type(exc).__name__}") from None
+    kept = {"retry-after": response.headers.get("retry-after", ""), "content-type": "application/json"}
+    return httpx.Response(response.status_code, headers=kept, content=body)
 
 
 def headers(api_key: str | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`peregrine bench profiles`: how many users one profiler describes, against what the language model lets through.
+"""`peregrine bench profiles`: how many users are described, against what the language model lets through.
 
 The language model is made up: each call takes as long as it is told to. Everything else is what is deployed.
 """
@@ -9,6 +9,8 @@ import asyncio
 import os
 import random
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,17 +39,17 @@ class Stalled(PeregrineError):
     """Nobody was described for a while."""
 
 
-def run(users: int, seconds: float, concurrency: int, as_json: bool) -> None:
-    """seconds: of a call; concurrency: calls at once. On a stack of its own."""
+def run(users: int, seconds: float, concurrency: int, profilers: int, as_json: bool) -> None:
+    """seconds: of a call; concurrency: calls at once, shared by `profilers` processes. On a stack of its own."""
     with TemporaryDirectory(prefix="peregrine-bench-") as folder:
         settings = load_settings(
             data_dir=Path(folder), state_url=None, log_url=None, bundle=bundles.shipped(), port=0, clock="event",
-            profiles="off", log_level="warning", chat_concurrency=concurrency, chat_daily_tokens=10**12,
+            profiles="off", log_level="warning", chat_concurrency=concurrency // profilers, chat_daily_tokens=10**12,
         )  # fmt: skip
         terminal.say("starting Valkey, worker and API")
         with Stack(settings) as stack, stack.client() as client:
             _fill(client, users)
-            report = uvloop.run(_measure(stack.settings, users, seconds))
+            report = uvloop.run(_measure(stack.settings, profilers, users, seconds))
     terminal.print_json(report, indent=None if as_json else 2)
 
 
@@ -73,26 +75,34 @@ def _item(n: int) -> dict[str, Any]:
     return {"item_id": f"i{n}", "title": title, "category": kind, "brand": f"{quality} works"}
 
 
-async def _measure(settings: Settings, users: int, seconds: float) -> dict[str, Any]:
+async def _measure(settings: Settings, profilers: int, users: int, seconds: float) -> dict[str, Any]:
     async with SlowEndpoint(seconds) as endpoint:
         asks = settings.model_copy(update={"chat_url": endpoint.url, "chat_model": "slow", "profiles": "auto"})
-        profiler = Child("profiler", environment(asks), lambda _, line: terminal.say(line))
-        try:
+        with ExitStack() as running:
+            started = [running.enter_context(_profiler(asks)) for _ in range(profilers)]
             await _described(endpoint, users)
-            cpu = _cpu_seconds(profiler.pid)
-        finally:
-            await asyncio.to_thread(profiler.stop)
-    took, limit = endpoint.last - endpoint.first, settings.chat_concurrency / seconds
+            cpu = [_cpu_seconds(profiler.pid) for profiler in started]
+    took, limit = endpoint.last - endpoint.first, profilers * settings.chat_concurrency / seconds
     rate = (users - 1) / took
     return {
         "users": users,
+        "profilers": profilers,
         "asked": endpoint.asked,
         "most_at_once": endpoint.most,
         "users_per_second": rate,
         "endpoint_limit": limit,
         "share_of_limit": rate / limit,
-        "profiler_cpu_ms_per_user": None if cpu is None else 1_000 * cpu / users,
+        "profiler_cpu_ms_per_user": None if None in cpu else 1_000 * sum(filter(None, cpu)) / users,
     }
+
+
+@contextmanager
+def _profiler(settings: Settings) -> Iterator[Child]:
+    profiler = Child("profiler", environment(settings), lambda _, line: terminal.say(line))
+    try:
+        yield profiler
+    finally:
+        profiler.stop()
 
 
 async def _described(endpoint: SlowEndpoint, users: int) -> None:

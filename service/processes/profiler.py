@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 
 import structlog
@@ -64,6 +65,7 @@ def main(settings: Settings) -> None:
             log.info("profiler_starts", source=maker.source, model=maker.model, embedder=maker.embedder)
             if trained_with is None:
                 log.info("profiles_change_no_list", reason="the bundle was trained without them")
+            gc.freeze()  # what is there by now stays: the collector need not look at it
             again = await run(services)
 
     with scraped(settings, PROFILER, Meter()):

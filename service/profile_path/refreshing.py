@@ -60,6 +60,7 @@ class Refreshing:
     counts: Counter[str] = field(default_factory=Counter)
     """What is to be added to the deployment's; `service.profile_ports` has the names."""
     _ids: tuple[int, ItemIds] | None = None
+    _current: tuple[float, Generation] | None = None
     _embedding: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,7 +75,7 @@ class Refreshing:
     async def refresh(self, claim: Claim) -> bool:
         """True if the profiler was asked. Raises StoreUnavailable and what stands under ProfilerError; the claim has
         not ended then."""
-        generation = await self.state.current()
+        generation = await self._generation()
         found = await self._read(claim, generation.reader)
         if found is None:
             return False
@@ -93,10 +94,20 @@ class Refreshing:
         )
         before, maker = self.calls, self.standing.maker
         key = input_hash(history, maker)
-        facets = await self._facets(history, stored, key)
+        facets = self._known(history, stored, key)
+        draft = {} if facets is not None else await self._draft(history)
+        async with self._embedding:
+            made = await asyncio.to_thread(self._made, facets, draft, history, stored.edits)
         origin = self._origin(users, history, maker, committed, key)
-        await self.queue.finish(claim, await self._profile(facets, stored, users, origin))
+        profile = Profile(*made, users.rows["m"][0], origin, _others(stored, made[1], maker))
+        await self.queue.finish(claim, profile)
         return self.calls > before
+
+    async def _generation(self) -> Generation:
+        """The one that is read, looked up once a second; the one before it stays for longer than that."""
+        if self._current is None or self._current[0] < self.clock() - 1.0:
+            self._current = (self.clock(), await self.state.current())
+        return self._current[1]
 
     async def _read(self, claim: Claim, reader: StateReader) -> tuple[Users, StoredProfile, int] | None:
         """Record, profile and offset; None if there is nothing to be done, and the claim has ended."""
@@ -119,28 +130,31 @@ class Refreshing:
             self._ids = (generation.number, ItemIds(generation.reader))
         return self._ids[1]
 
-    async def _facets(self, history: History, stored: StoredProfile, key: str) -> Facets:
-        """Those of the profile there is, if it was made from the same, whatever embedded it; nobody is asked about no
-        items."""
-        if (profile := stored.profile) is not None:
-            embedded_then = replace(self.standing.maker, embedder=profile.origin.maker.embedder)
-            if profile.origin.input_hash in {key, input_hash(history, embedded_then)}:
-                return profile.facets
-        draft: Mapping[str, Sequence[str]] = {}
-        if history.items:
-            self.calls += 1
-            draft = await self.profiler.describe(history)
-        async with self._embedding:
-            checked = await asyncio.to_thread(check, draft, history, self.embedder, self.limits.nearness)
-        if checked.dropped:
-            log.debug("phrases_dropped", **{why.replace(" ", "_"): count for why, count in checked.dropped.items()})
-        return checked.facets
+    def _known(self, history: History, stored: StoredProfile, key: str) -> Facets | None:
+        """Those of the profile there is, if it was made from the same, whatever embedded it."""
+        if (profile := stored.profile) is None:
+            return None
+        embedded_then = replace(self.standing.maker, embedder=profile.origin.maker.embedder)
+        return profile.facets if profile.origin.input_hash in {key, input_hash(history, embedded_then)} else None
 
-    async def _profile(self, facets: Facets, stored: StoredProfile, users: Users, origin: Origin) -> Profile:
-        counting = in_force(facets, stored.edits)
-        async with self._embedding:
-            vectors = await asyncio.to_thread(facet_vectors, counting, self.embedder)
-        return Profile(facets, counting, vectors, users.rows["m"][0], origin, _others(stored, counting, origin.maker))
+    async def _draft(self, history: History) -> Mapping[str, Sequence[str]]:
+        """What the profiler says; nobody is asked about no items."""
+        if not history.items:
+            return {}
+        self.calls += 1
+        return await self.profiler.describe(history)
+
+    def _made(
+        self, facets: Facets | None, draft: Mapping[str, Sequence[str]], history: History, edits: Facets
+    ) -> tuple[Facets, Facets, Float]:
+        """(facets, those in force, their vectors), from the draft where no facets are given. Embedding blocks."""
+        if facets is None:
+            checked = check(draft, history, self.embedder, self.limits.nearness)
+            if checked.dropped:
+                log.debug("phrases_dropped", **{why.replace(" ", "_"): count for why, count in checked.dropped.items()})
+            facets = checked.facets
+        counting = in_force(facets, edits)
+        return facets, counting, facet_vectors(counting, self.embedder)
 
     def _origin(self, users: Users, history: History, maker: Maker, committed: int, key: str) -> Origin:
         items = tuple(item.item_id for item in history.items)

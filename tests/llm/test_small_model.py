@@ -63,7 +63,7 @@ def test_the_answer_has_the_schemas_shape_at_the_first_call(url: str) -> None:
         http = HttpEndpoint(url, None, DEADLINE, 1)
         budget = InMemoryTokenBudget(10**6)
         try:
-            profiler = ChatProfiler(ChatEndpoint(http, "smollm2", budget), DEADLINE, 1, 500)
+            profiler = ChatProfiler(ChatEndpoint(http, "smollm2", budget), 500)
             answer = await profiler.describe(RUNNER)
         finally:
             await http.aclose()

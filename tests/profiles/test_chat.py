@@ -38,7 +38,7 @@ class Line:
         self.budget = InMemoryTokenBudget(limit)
         self.http = HttpEndpoint(fake.url, "s3cret-key", timeout, 8)
         self.endpoint = ChatEndpoint(self.http, "small", self.budget)
-        self.profiler = ChatProfiler(self.endpoint, timeout, 8, MAX_TOKENS)
+        self.profiler = ChatProfiler(self.endpoint, MAX_TOKENS)
 
     @property
     def spent(self) -> int:
@@ -179,7 +179,7 @@ async def test_a_slow_drip_and_a_broken_connection_end(fake: FakeEndpoint, fault
 async def test_nobody_there_costs_nothing(fake: FakeEndpoint) -> None:
     line = Line(fake)
     line.http = HttpEndpoint("http://127.0.0.1:9/v1", None, TIMEOUT, 1)
-    line.profiler = ChatProfiler(ChatEndpoint(line.http, "small", line.budget), TIMEOUT, 1, MAX_TOKENS)
+    line.profiler = ChatProfiler(ChatEndpoint(line.http, "small", line.budget), MAX_TOKENS)
     with pytest.raises(EndpointUnavailable, match="not reached"):
         await line.profiler.describe(RUNNER)
     await line.http.aclose()
