@@ -40,6 +40,8 @@ class TrainingConfig:
     """Of a step at most, but for events of one timestamp."""
     least_steps: int = 1_000
     """Of an epoch: a stream that is short for that is cut into smaller batches."""
+    replays: list[float] = field(default_factory=lambda: [0.5, 0.8])
+    """Shares of an epoch after which memory is made anew by a replay; after the last one, what makes it rests."""
     learning_rate: float = 2e-3
     count_rate: float = 6e-3
     """Learning rate of the networks over counters: popularity, pairs and habits."""

@@ -58,7 +58,7 @@ class TrainingStep:
         rng: np.random.Generator,
     ) -> None:
         self._spec, self._network = model.spec, model.network
-        self._memory, self._state = memory, memory.state
+        self.memory, self._state = memory, memory.state
         self._negatives, self._config, self._rng = negatives, config, rng
         self._text = torch.from_numpy(text)
         place = torch.from_numpy(model.places(item_ids))
@@ -80,7 +80,7 @@ class TrainingStep:
         shown = known * torch.from_numpy(self._rng.random(len(known)) >= self._config.id_dropout)
         static: Tensor = self._network.static_items(columns.among(self._text), learned, shown)
         whole = static + (known - shown).unsqueeze(1) * learned
-        self._memory.set_static(columns.items, whole.numpy())
+        self.memory.set_static(columns.items, whole.numpy())
         stored = torch.from_numpy(columns.among(self._state.item_vectors)[:, self._spec.item_dim :])
         found = popularity_features(columns.among(self._state.items), self._state.log_time, self._spec)
         features = torch.from_numpy(found)
@@ -93,7 +93,7 @@ class TrainingStep:
             features,
             tick,
             touched,
-            self._memory.item_steps(touched, tick),
+            self.memory.item_steps(touched, tick),
         )
 
     def backward(self, side: ItemSide, reads: Reads) -> tuple[float, float]:
@@ -139,7 +139,7 @@ class TrainingStep:
     def _steps(self, side: ItemSide, columns: Int) -> Steps:
         """The last ticks of some columns as they were before the step's events."""
         items = side.columns.items[columns]
-        steps = self._memory.item_steps(items, side.tick)
+        steps = self.memory.item_steps(items, side.tick)
         moved = np.flatnonzero(np.isin(items, side.touched))
         steps.put(moved, side.steps.take(np.searchsorted(side.touched, items[moved])))
         return steps

@@ -11,6 +11,7 @@ import torch
 
 from model.data.dataset import Dataset
 from model.presets import ID_SCALE, Network
+from model.process.batch import Events
 from model.process.records import Float
 from model.state import TrainingState
 from model.stream import new_state, to_events
@@ -22,6 +23,11 @@ from model.training.measure import measure
 from model.training.negatives import Negatives
 from model.training.reads import read_and_apply
 from model.training.step import TrainingStep
+
+REPLAYED = 4_096
+"""Events applied together while memory is made anew."""
+MAKES_MEMORY = ("update_users.", "update_items.", "static_items.", "initial_user", "initial_item")
+"""Names of the weights that memory is made with, but for the learned ids, which go on learning."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Trainer:
         self.model = TorchModel(self._average.network, item_ids)
         self._dataset, self._text, self._config = dataset, text, config
         self._rng = np.random.default_rng(config.seed)
+        self._memory = _makes_memory(self._average.network, network)
         self._optimiser = torch.optim.AdamW(_groups(network, config), fused=True)
         self._steps = 0
 
@@ -77,24 +84,53 @@ class Trainer:
         self._rng.bit_generator.state = state["sampling"]
         torch.set_rng_state(state["dropout"])
 
-    def epoch(self, on_step: OnStep) -> None:
-        """One pass over the stream from an empty state."""
+    def epoch(self, on_step: OnStep) -> TrainingState:
+        """One pass over the stream from an empty state; the state it ends in.
+
+        Memory that moved under weights that have changed since is not the memory that these weights make of the stream,
+        which is what is served. So memory is made anew on the way (`TrainingConfig.replays`), and from the last time on
+        what makes it rests: the networks that read memory learn to read what they will be given.
+        """
         network, config = self._model.network, self._config
         network.train()
         if self._steps and self._learns_ids_in_one_pass():
             self._forget_ids()
-        memory = TrainingState(new_state(self._model, self._dataset, self._text))
         counts = np.bincount(self._dataset.item, minlength=self._dataset.n_items)
         negatives = Negatives(counts, config.negatives, config.full_softmax, self._rng)
-        step = TrainingStep(self._model, memory, self._dataset.item_ids, self._text, negatives, config, self._rng)
         events = to_events(self._dataset, self._model.spec)
-        for rows in steps(self._dataset, config.batch(len(self._dataset))):
+        self._let_memory_learn(True)
+        step, places = self._step(events, 0, negatives), [share * len(events) for share in config.replays]
+        for rows in steps(self._dataset, config.batch(len(events))):
+            if places and rows.start >= places[0]:
+                places.pop(0)
+                self._let_memory_learn(bool(places))
+                step = self._step(events, rows.start, negatives)
             here = events.take(rows)
             available = step.available(int(here.timestamp[0]))
             side = step.item_side(here, available)
-            next_loss, discover_loss = step.backward(side, read_and_apply(memory, here, available))
-            self._update(1.0 - rows.start / len(self._dataset))
+            next_loss, discover_loss = step.backward(side, read_and_apply(step.memory, here, available))
+            self._update(1.0 - rows.start / len(events))
             on_step(StepResult(len(here), next_loss, discover_loss))
+        return step.memory
+
+    @torch.no_grad()
+    def _let_memory_learn(self, learns: bool) -> None:
+        """What makes memory learns, or rests with its averaged weights."""
+        for average, weight in self._memory:
+            if not learns:
+                weight.copy_(average)
+                weight.grad = None
+            weight.requires_grad_(learns)
+
+    def _step(self, events: Events, start: int, negatives: Negatives) -> TrainingStep:
+        """The step from the event number `start` on: its state is as the averaged weights make it of those before, and
+        moves on under the others."""
+        memory = TrainingState(new_state(self.model, self._dataset, self._text))
+        for first in range(0, start, REPLAYED):
+            memory.apply(events.take(slice(first, min(first + REPLAYED, start))))
+        memory.state.model = self._model
+        dataset = self._dataset
+        return TrainingStep(self._model, memory, dataset.item_ids, self._text, negatives, self._config, self._rng)
 
     def _learns_ids_in_one_pass(self) -> bool:
         """Whether an epoch's steps can move a weight by what ids start with, its rate being half the full one on
@@ -122,6 +158,15 @@ class Trainer:
         self._optimiser.step()
         self._optimiser.zero_grad()
         self._average.update()
+
+
+def _makes_memory(average: Network, network: Network) -> list[tuple[torch.nn.Parameter, torch.nn.Parameter]]:
+    """The averaged and the learning form of the weights that memory is made with, but for the learned ids."""
+    found = []
+    for one, other in zip(average.named_parameters(), network.named_parameters(), strict=True):
+        if one[0].startswith(MAKES_MEMORY) and other[1].requires_grad:
+            found.append((one[1], other[1]))
+    return found
 
 
 def _groups(network: Network, config: TrainingConfig) -> list[dict[str, Any]]:

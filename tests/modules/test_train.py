@@ -71,6 +71,27 @@ def test_training_learns_what_counts_cannot_say() -> None:
     assert np.mean([r.next_loss for r in losses[-20:]]) < np.log(40) - 0.85 * np.log(2)
 
 
+def test_memory_ends_an_epoch_as_the_weights_make_it_of_the_whole_stream() -> None:
+    """What is served is made by a replay under the final weights; only learned ids still move after the last one."""
+    replayed, moved = (distance_to_a_replay(replace(TINY, replays=replays)) for replays in ([0.5, 0.8], []))
+    assert replayed < 0.02
+    assert moved > 5 * replayed
+
+
+def distance_to_a_replay(config: TrainingConfig) -> float:
+    """Of users' memory after an epoch, in units of how far users are from each other."""
+    dataset = two_camps()
+    torch.manual_seed(0)
+    spec = with_statistics(ModelSpec(dim=16, time_dim=8, neighbours=8, text_dim=1), dataset)
+    text = np.zeros((dataset.n_items, 1), dtype=np.float32)
+    trainer = Trainer(peregrine(spec, dataset.n_items), dataset, dataset.item_ids, text, config)
+    trained = trainer.epoch(lambda _: None).state.users["m"]
+    state = new_state(trainer.model, dataset, text)
+    state.apply(to_events(dataset, spec))
+    served = state.users["m"]
+    return float(np.sqrt(((trained - served) ** 2).sum() / ((served - served.mean(axis=0)) ** 2).sum()))
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return run(tmp_path_factory.mktemp("runs") / "first", TINY)
