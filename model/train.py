@@ -48,7 +48,7 @@ def train(
 ) -> TorchModel:
     """Trains on a prepared `dataset`; `folder` was started with `config` and may hold finished epochs.
 
-    budget: seconds of the choice of an epoch on validation; when they are spent no other epoch is begun.
+    budget: processor seconds of the choice of an epoch on validation; when they are spent no other epoch is begun.
     """
     torch.set_num_threads(config.threads)
     run = _Run(dataset, config, folder, console)
@@ -74,7 +74,7 @@ class _Progress:
     best_epoch: int = 0
     best_figure: float = -1.0
     seconds: float = 0.0
-    """Of the epochs of `select`, with validation."""
+    """Of the processor, for the epochs of `select` with validation."""
     lines: int = 0
     """Of metrics.jsonl; what follows is of an epoch that was cut off."""
     trainer: dict[str, Any] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class _Run:
         while at.epoch < config.epochs and at.epoch - at.best_epoch < config.patience:
             if budget is not None and at.epoch and at.seconds >= budget:
                 break
-            began = time.monotonic()
+            began = time.process_time()
             record = self._epoch(trainer)
             report = self._validate(trainer.model)
             figure = selection_figure(report)
@@ -117,7 +117,7 @@ class _Run:
                     }
                 )
             self._folder.log(record | {"validation": report})
-            at.seconds += time.monotonic() - began
+            at.seconds += time.process_time() - began
             self._keep(trainer)
             self._tell(report)
 
@@ -148,9 +148,11 @@ class _Run:
     def _epoch(self, trainer: Trainer) -> dict[str, Any]:
         self._at.epoch += 1
         title = f"{self._at.stage}, epoch {self._at.epoch}"
+        began = time.process_time()
         with ProgressBar(self._console, title, trainer.events) as bar:
             trainer.epoch(_both(_Losses(self._folder, self._at, trainer.events), bar))
-            return {"kind": "epoch", "stage": self._at.stage, "epoch": self._at.epoch, "events_per_second": bar.rate}
+        took = {"events_per_second": bar.rate, "seconds": time.process_time() - began}
+        return {"kind": "epoch", "stage": self._at.stage, "epoch": self._at.epoch} | took
 
     def _validate(self, model: TorchModel) -> Report:
         part = self._parts.validation

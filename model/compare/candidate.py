@@ -21,10 +21,11 @@ VALIDATION_ROWS = 3_000
 
 @dataclass(frozen=True)
 class Point:
-    """A fit after a round. seconds: of fitting so far; wall: with validation; ndcg: NDCG@10 on validation by task."""
+    """A fit after a round. seconds: of the processor, fitting so far; total: with validation; ndcg: NDCG@10 on
+    validation by task."""
 
     seconds: float
-    wall: float
+    total: float
     ndcg: Mapping[str, float]
     loss: float | None = None
 
@@ -52,9 +53,9 @@ class Trial:
         return self.curve[self.rounds - 1]
 
     @property
-    def wall(self) -> float:
+    def total(self) -> float:
         """Seconds it took, with validation."""
-        return self.curve[-1].wall
+        return self.curve[-1].total
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Stage:
     """Where a model trains. It never reads the test part.
 
     dataset: prepared, the whole; source: what it was loaded from. folder: of this model, for all its seeds; an
-    interrupted run goes on from what it left there. budget: seconds for the trials of a seed, None for no bound; when
+    interrupted run goes on from what it left there. budget: processor seconds for the trials of a seed, None for no bound; when
     it is spent no other setting and no other round is begun. profiles: a file of them, for models that read profiles.
     """
 

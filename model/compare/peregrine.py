@@ -17,7 +17,6 @@ from model.ablations import ABLATED
 from model.compare.candidate import VALIDATION_ROWS, Point, Stage, Trained, Trial
 from model.compare.errors import NoProfilesError
 from model.compare.files import write_json
-from model.data import split
 from model.spec import DAY, HOUR
 from model.state_scorer import StateScorer
 from model.stream import item_texts, new_state
@@ -58,14 +57,12 @@ class Pipeline:
         config = folder.settings()[1]
         dataset = attach(stage.dataset, config.profiles, config.profile_form, model.spec, text)
         epochs = [record for record in folder.records() if record["kind"] == "epoch"]
-        parts = split(stage.dataset)
-        chosen = Trial(dict(self.changes), seed, _curve(epochs, parts.train.stop))
-        refit = [record for record in epochs if record["stage"] == "refit"]
+        chosen = Trial(dict(self.changes), seed, _curve(epochs))
         return Trained(
             scorer=lambda: StateScorer(new_state(model, dataset, text)),
             chosen=chosen,
             trials=[chosen],
-            seconds=sum(parts.validation.stop / record["events_per_second"] for record in refit),
+            seconds=sum(record["seconds"] for record in epochs if record["stage"] == "refit"),
         )
 
     def _config(self, stage: Stage, seed: int) -> TrainingConfig:
@@ -77,13 +74,13 @@ class Pipeline:
         return replace(config, profiles=str(stage.profiles))
 
 
-def _curve(epochs: Sequence[Mapping[str, Any]], events: int) -> list[Point]:
+def _curve(epochs: Sequence[Mapping[str, Any]]) -> list[Point]:
     """Of the epochs on the training part; validation is not in their clock."""
     points: list[Point] = []
     seconds = 0.0
     for record in epochs:
         if record["stage"] == "select":
-            seconds += events / record["events_per_second"]
+            seconds += record["seconds"]
             ndcg = {task: strata["all"]["ndcg@10"] for task, strata in record["validation"].items()}
             points.append(Point(seconds, seconds, ndcg))
     return points

@@ -103,8 +103,8 @@ def _result(candidate: Candidate, seed: int, trained: Trained, done: dict[str, E
         "rounds": trained.chosen.rounds,
         "curve": [asdict(point) for point in trained.chosen.curve],
         "trials": [
-            {"setting": dict(trial.setting), "figure": trial.best.figure, "rounds": trial.rounds, "seconds": trial.wall}
-            for trial in trained.trials
+            {"setting": dict(one.setting), "figure": one.best.figure, "rounds": one.rounds, "seconds": one.total}
+            for one in trained.trials
         ],
         "train_seconds": trained.seconds,
         "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",

@@ -61,7 +61,7 @@ class Searched:
         """One trial at least; those that are on disk, of another seed or not, are taken as they are."""
         trials: list[Trial] = []
         for number, setting in enumerate(self.entry.search):
-            spent = sum(trial.wall for trial in trials)
+            spent = sum(trial.total for trial in trials)
             if trials and stage.budget is not None and spent >= stage.budget:
                 break
             left = None if stage.budget is None else stage.budget - spent
@@ -75,7 +75,7 @@ class Searched:
 
         def enough(points: list[Point]) -> bool:
             best = Trial(setting, seed, points).rounds
-            spent = budget is not None and points[-1].wall >= budget
+            spent = budget is not None and points[-1].total >= budget
             return spent or len(points) - best >= self.entry.patience
 
         _, points = job.walk(split(stage.dataset).train, job.validate, enough)
@@ -97,17 +97,17 @@ class _Job:
     def walk(self, rows: slice, judge: Judge, stop: Stop) -> tuple[Round, list[Point]]:
         """Rounds on these rows until `stop` of the points so far, or the model's own end; the last round."""
         points = self._left()
-        began = time.monotonic()
+        began = time.process_time()
         for last in self._rounds(self._stage.dataset.subset(rows)):
             if last.number > len(points):
                 past = points[-1] if points else Point(0.0, 0.0, {})
-                seconds = past.seconds + time.monotonic() - began
+                seconds = past.seconds + time.process_time() - began
                 ndcg = judge(last)
-                points.append(Point(seconds, past.wall + time.monotonic() - began, ndcg, last.loss))
+                points.append(Point(seconds, past.total + time.process_time() - began, ndcg, last.loss))
                 write_json(self._folder / POINTS, self._what | {"points": [asdict(point) for point in points]})
             if stop(points[: last.number]):
                 break
-            began = time.monotonic()
+            began = time.process_time()
         return last, points[: last.number]
 
     def _left(self) -> list[Point]:
