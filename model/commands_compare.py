@@ -154,7 +154,7 @@ def _claim(out: Path, what: dict[str, Any]) -> None:
 
 
 def _statements(every: int, budget: float | None, command: str) -> list[str]:
-    bounded = "without a bound in time" if budget is None else f"bounded to {budget:g} processor minutes a model and seed"
+    bounded = "without a bound" if budget is None else f"bounded to {budget:g} processor minutes a model and seed"
     return [
         f"Preparation, the same for every model. {PREPARED}",
         f"Split by global time 70/15/15, no timestamp divided; one test row in {every} is scored, all are applied.",

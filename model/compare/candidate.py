@@ -73,8 +73,9 @@ class Stage:
     """Where a model trains. It never reads the test part.
 
     dataset: prepared, the whole; source: what it was loaded from. folder: of this model, for all its seeds; an
-    interrupted run goes on from what it left there. budget: processor seconds for the trials of a seed, None for no bound; when
-    it is spent no other setting and no other round is begun. profiles: a file of them, for models that read profiles.
+    interrupted run goes on from what it left there. budget: processor seconds for the trials of a seed, None for no
+    bound; when it is spent no other setting and no other round is begun. profiles: a file of them, for models that read
+    profiles.
     """
 
     dataset: Dataset

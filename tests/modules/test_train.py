@@ -165,7 +165,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights_and_lines(
     train(two_camps(400), folder.settings()[1], folder, quiet())
     resumed = weights_of(folder)
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in weights_of(finished).items())
-    lines = [[{**record, "events_per_second": 0, "seconds": 0} for record in run.records()] for run in (finished, folder)]
+    untimed = {"events_per_second": 0, "seconds": 0}
+    lines = [[record | untimed for record in run.records()] for run in (finished, folder)]
     assert lines[0] == lines[1]
 
 
