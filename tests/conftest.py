@@ -9,10 +9,14 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from service.embedded import EmbeddedValkey
 
 _numbers = count(1)
+
+settings.register_profile("any machine", deadline=None)  # how long an example takes is for benchmarks to say
+settings.load_profile("any machine")
 
 
 def pytest_configure() -> None:

@@ -101,9 +101,9 @@ NewState = Callable[..., State]
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of random weights, version `v1`, that knows tea and jam. Not to be written to."""
-    from tests.e2e.bundle import make_bundle  # torch is for those who ask for it
+    from tests.e2e.bundle import shared_bundle  # torch is for those who ask for it
 
-    return make_bundle(tmp_path_factory.mktemp("exported"), ["tea", "jam"], version="v1")
+    return shared_bundle(tmp_path_factory, "of-tea-and-jam", ["tea", "jam"], version="v1")
 
 
 @pytest.fixture(params=["in_memory", "valkey"])

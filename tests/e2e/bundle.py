@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 import torch
+from filelock import FileLock
 
 from model.export import export
 from model.presets import PRESETS
@@ -40,4 +43,15 @@ def make_bundle(folder: Path, item_ids: Sequence[str], seed: int = 0, version: s
     metrics = {"data": {"sha256": "of the events"}, "validation": {"next": FIGURES}}
     (run / METRICS).write_text(json.dumps(metrics))
     export(run, folder / "bundle", version)
+    return folder / "bundle"
+
+
+def shared_bundle(factory: pytest.TempPathFactory, name: str, item_ids: Sequence[str], version: str = "random") -> Path:
+    """Made once, under this name, for all processes of a test run; not to be written to."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            folder.mkdir()
+            make_bundle(folder, item_ids, version=version)
     return folder / "bundle"

@@ -15,7 +15,7 @@ from model.data import Dataset
 from service.embedded import EmbeddedValkey
 from service.processes.all_in_one import Stack
 from service.settings import load_settings
-from tests.e2e.bundle import make_bundle
+from tests.e2e.bundle import shared_bundle
 from tests.modules.streams import random_stream
 
 Start = Callable[..., AbstractContextManager[Stack]]
@@ -36,7 +36,7 @@ def dataset() -> Dataset:
 @pytest.fixture(scope="session")
 def bundle(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Exported graphs with random weights, and learned vectors for half of the items."""
-    return make_bundle(tmp_path_factory.mktemp("bundle"), dataset.item_ids[::2])
+    return shared_bundle(tmp_path_factory, "of-every-other-item", dataset.item_ids[::2])
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,10 @@ import os
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.long
 def test_every_figure_is_measured() -> None:
     arguments = ["--events", "10000", "--seconds", "3", "--entities", "1000", "--json"]
     done = subprocess.run(
