@@ -105,8 +105,8 @@ class Refreshing:
 
     async def _generation(self) -> Generation:
         """The one that is read, looked up once a second; the one before it stays for longer than that."""
-        if self._current is None or self._current[0] < self.clock() - 1.0:
-            self._current = (self.clock(), await self.state.current())
+        if self._current is None or self._current[0] < time.monotonic() - 1.0:
+            self._current = (time.monotonic(), await self.state.current())
         return self._current[1]
 
     async def _read(self, claim: Claim, reader: StateReader) -> tuple[Users, StoredProfile, int] | None:
