@@ -12,12 +12,12 @@ from model.modules.time_encoding import TimeEncoding
 from model.presets import FACET_DROPOUT, PRESETS, Network, peregrine
 from model.spec import FACETS, ModelSpec
 
-Preset = Callable[[ModelSpec, int], Network]
+Preset = Callable[[ModelSpec], Network]
 
 
 def _changed(change: Callable[[Network], None]) -> Preset:
-    def build(spec: ModelSpec, item_count: int) -> Network:
-        network = peregrine(spec, item_count)
+    def build(spec: ModelSpec) -> Network:
+        network = peregrine(spec)
         change(network)
         return network
 
@@ -59,6 +59,19 @@ def _untrained_updater(network: Network) -> None:
     network.update_items.requires_grad_(False)
 
 
+def _no_codes(network: Network) -> None:
+    """A user's memory hears nothing of which item it was, so that memory begins without what it holds at first."""
+    codes = slice(network.spec.static_dim, network.spec.dim)
+
+    def deaf(_part: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        m, total, *others = inputs
+        heard = torch.ones(total.shape[1])
+        heard[codes] = 0.0
+        return m, total * heard, *others
+
+    network.update_users.register_forward_pre_hook(deaf)
+
+
 def _no_time_encoding(network: Network) -> None:
     for part in network.modules():
         if isinstance(part, TimeEncoding):
@@ -76,12 +89,12 @@ ABLATED: Mapping[str, Preset] = {
     "no-popularity": _silenced("popularity"),
     "no-pairs": _silenced("score_pairs"),
     "no-text": _changed(lambda network: deafen(network.static_items, 0)),
-    "no-ids": _changed(lambda network: deafen(network.static_items, 2)),
+    "no-codes": _changed(_no_codes),
 }
 
 
 class SummedFacets(nn.Module):
-    """h_u = fusion(z^G_u) + sum_f has_f gate_f * [ x(p^f) || 0 ],  x = LN(W_s .), as of items; four gates (d/2,) from 0
+    """h_u = fusion(z^G_u) + sum_f has_f gate_f * [ x(p^f) || 0 ],  x = LN(W_s .), as of items; four gates (s,) from 0
 
     A facet is then compared with the items' own texts, as the history pooled beside it is. It takes the place of
     tokens and of the attention over them. static: the module of W_s, which stays the network's.
@@ -99,7 +112,7 @@ class SummedFacets(nn.Module):
         shown = (self.hide(has) > 0.0).to(facets.dtype).unsqueeze(-1)
         near = (shown * self.gate * static.norm(static.text(facets))).sum(dim=1)
         h: Tensor = self.fusion(graph, graph.new_zeros(len(graph), len(FACETS), graph.shape[1]))
-        return h + torch.cat([near, torch.zeros_like(near)], dim=1)
+        return h + torch.nn.functional.pad(near, (0, h.shape[1] - near.shape[1]))
 
 
 class _Untold(nn.Module):

@@ -1,13 +1,13 @@
 """Bundles: what serving needs of a trained model, without torch.
 
-update_users.onnx, update_items.onnx   m, sum, count, gap, first -> memory
-static_items.onnx    text, item_id, has_id -> x
+update_users.onnx, update_items.onnx   m, sum, count, gap, steps -> memory
+static_items.onnx    text -> x
 embed_users.onnx     those five, since, gap_stats, habits, nb_v, nb_type, nb_gap, nb_mask, pair_features, pair_v,
                      pair_row, facets, has -> h, w_pop, q_pair
 popularity.onnx      features -> p
 score_pairs.onnx     features, query -> s
-items.safetensors    item_id (N, d/2), initial_user (d,), initial_item (d/2,)
-spec.json, item_ids.json, weights.safetensors   as in `model.weights`: a bundle can be evaluated and trained further
+initial.safetensors  initial_user (d,), initial_item (d - s,)
+spec.json, weights.safetensors   as in `model.weights`: a bundle can be evaluated and trained further
 metrics.json         validation figures of the run
 manifest.json        format, version, when it was made and by which release, fingerprint of the training data, main
                      figures of metrics.json, sha256 of every other file
@@ -44,7 +44,7 @@ __all__ = ["Graph", "export", "graphs", "load_model"]
 
 EXAMPLE_BATCH = 3
 """Rows of the tensors that graphs are traced with; one would be taken for a constant."""
-ITEMS, MANIFEST = "items.safetensors", "manifest.json"
+INITIAL, MANIFEST = "initial.safetensors", "manifest.json"
 SHOWN = ("recall@20", "ndcg@10")
 """Figures of each task that the manifest repeats."""
 
@@ -67,8 +67,8 @@ def export(run: Path, bundle: Path, version: str) -> None:
     bundle.mkdir(parents=True, exist_ok=True)
     save_weights(model, bundle)
     network = model.network
-    tensors = {name: getattr(network, name).detach() for name in ("item_id", "initial_user", "initial_item")}
-    (bundle / ITEMS).write_bytes(save(tensors))  # `save_file` would make a file that only its owner may read
+    tensors = {name: getattr(network, name).detach() for name in ("initial_user", "initial_item")}
+    (bundle / INITIAL).write_bytes(save(tensors))  # `save_file` would make a file that only its owner may read
     for graph in graphs(model):
         _write_graph(graph, bundle / f"{graph.name}.onnx")
     shutil.copyfile(run / METRICS, bundle / METRICS)
@@ -82,12 +82,7 @@ def graphs(model: TorchModel) -> list[Graph]:
     return [
         Graph("update_users", network.update_users, row, ("memory",)),
         Graph("update_items", network.update_items, _row(spec, spec.item_dim), ("memory",)),
-        Graph(
-            "static_items",
-            network.static_items,
-            {"text": _some(spec.text_dim), "item_id": _some(spec.item_dim), "has_id": _some()},
-            ("x",),
-        ),
+        Graph("static_items", network.static_items, {"text": _some(spec.text_dim)}, ("x",)),
         Graph("embed_users", _EmbedUsers(model), row | _read(spec), ("h", "w_pop", "q_pair")),
         Graph("popularity", network.popularity, {"features": _some(popularity_width(spec))}, ("p",)),
         Graph(
@@ -120,7 +115,7 @@ def _row(spec: ModelSpec, memory_dim: int) -> dict[str, Tensor]:
         "sum": _some(spec.message_dim),
         "count": _some(),
         "gap": _some(),
-        "first": _some(),
+        "steps": _some(),
     }
 
 

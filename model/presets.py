@@ -32,14 +32,13 @@ HISTORY_HEADS = 2
 HIDDEN = 48
 """Width of the popularity and pair networks."""
 DROPOUT = 0.1
-ID_SCALE = 0.5
-"""Standard deviation of the initial learned ids. h . v is a product of two small numbers at first, and its gradient,
-too: much smaller ids leave training on that saddle for its few epochs."""
+USER_SPANS, ITEM_SPANS = (0.25, 1.0), (1.0, 1.0)
+"""Of new memory updaters: a user's memory holds the last steps and the whole of a life, an item's all who took it."""
 FACET_DROPOUT = 0.3
 
 
 class Network(nn.Module):
-    """The parts, injected, and the learned vectors of `item_count` items. Its methods are the graphs of a bundle.
+    """The parts, injected. Its methods are the graphs of a bundle.
 
     y_ui(t) = h_u . v_i + w_pop(h_u, f_u) . P(i, t) + pair(u, i, t),  v_i = [x_i || c_i]
     """
@@ -47,7 +46,6 @@ class Network(nn.Module):
     def __init__(
         self,
         spec: ModelSpec,
-        item_count: int,
         *,
         user_updater: MemoryUpdater,
         item_updater: MemoryUpdater,
@@ -73,15 +71,8 @@ class Network(nn.Module):
         self.q_pair = nn.Linear(spec.dim, spec.pair_dim)
         self.initial_user = nn.Parameter(torch.zeros(spec.dim))
         self.initial_item = nn.Parameter(torch.zeros(spec.item_dim))
-        self.item_id = nn.Parameter(torch.empty(item_count, spec.item_dim))
-        self.forget_ids()
         with torch.no_grad():
             self.w_pop.bias.fill_(spec.popularity_dim**-0.5)
-
-    @torch.no_grad()
-    def forget_ids(self) -> None:
-        """Draws all learned ids anew."""
-        self.item_id.normal_(std=ID_SCALE)
 
     def embed_users(
         self,
@@ -89,7 +80,7 @@ class Network(nn.Module):
         total: Tensor,
         count: Tensor,
         gap: Tensor,
-        first: Tensor,
+        steps: Tensor,
         since: Tensor,
         gap_stats: Tensor,
         habits: Tensor,
@@ -104,7 +95,7 @@ class Network(nn.Module):
         has: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Rows, neighbours and M pairs of B users -> h (B, d), w_pop (B, P), q_pair (B, q). Shapes: `UserInputs`."""
-        memory = self.update_users(m, total, count, gap, first)
+        memory = self.update_users(m, total, count, gap, steps)
         near = (nb_v, nb_type, nb_gap, nb_mask)
         history = (pair_features, pair_v, pair_row)
         return self.embed_memory(memory, since, gap_stats, habits, *near, *history, facets, has)
@@ -134,29 +125,30 @@ class Network(nn.Module):
         return h, self.w_pop(h) + w_pop, self.q_pair(h) + q_pair
 
 
-def peregrine(spec: ModelSpec, item_count: int) -> Network:
+def peregrine(spec: ModelSpec) -> Network:
     """The served preset: GRU memory on rows, attention, history, early/late projection, facets, counts."""
-    user_updater = MemoryUpdater(spec.dim, spec.message_dim, spec.time_dim)
-    item_updater = MemoryUpdater(spec.item_dim, spec.message_dim, spec.time_dim)
+    codes = (spec.static_dim, spec.dim)  # of a message to a user, and so of a user's new memory
+    widths = (spec.message_dim, spec.time_dim)
+    user_updater = MemoryUpdater(spec.dim, *widths, begins_as=(0, spec.dim), spans=USER_SPANS, codes=codes)
+    item_updater = MemoryUpdater(spec.item_dim, *widths, begins_as=codes, spans=ITEM_SPANS)
     return Network(
         spec,
-        item_count,
         user_updater=user_updater,
         item_updater=item_updater,
         neighbours=NeighbourAttention(spec.dim, spec.time_dim, len(spec.event_types), HEADS, DROPOUT),
         projection=EarlyLateProjection(spec.dim, spec.mean_log_gap, spec.sigma_log_gap, spec.gap_prior),
         history=HistoryPooling(pair_width(spec), HISTORY_HEADS, HIDDEN),
-        graph=GraphEmbedding(spec.dim, HISTORY_HEADS),
+        graph=GraphEmbedding(spec.dim, HISTORY_HEADS, codes=spec.static_dim),
         facets=FacetTokens(spec.facet_dim, spec.dim, FACET_DROPOUT),
         fusion=ProfileFusion(spec.dim, spec.dim // 2, HEADS, DROPOUT, spec.dim**-0.5),
-        static_item=StaticItem(spec.text_dim, spec.item_dim),
+        static_item=StaticItem(spec.text_dim, spec.static_dim),
         popularity=PopularityNetwork(popularity_width(spec), spec.popularity_dim, HIDDEN),
         pair=PairNetwork(pair_width(spec), spec.pair_dim, HIDDEN),
         habits=HabitWeights(USER_FEATURES, spec.popularity_dim, spec.pair_dim, HIDDEN),
     )
 
 
-PRESETS: Mapping[str, Callable[[ModelSpec, int], Network]] = {
+PRESETS: Mapping[str, Callable[[ModelSpec], Network]] = {
     "peregrine": peregrine,
 }
-"""By the name that a spec carries; each takes the spec and the number of items with a learned vector."""
+"""By the name that a spec carries."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 HOUR = 3_600
 DAY = 86_400
-FORMAT = 2
+FORMAT = 3
 """Version of the bundle format and of the packed rows; a change of either raises it."""
 
 EVENT_TYPES = ("other", "view", "click", "cart", "purchase", "like", "dislike", "rating")
@@ -61,7 +61,7 @@ class ModelSpec(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.dim % 4:
-            raise ValueError(f"dim {self.dim} must be a multiple of 4 (attention heads, two halves of an item)")
+            raise ValueError(f"dim {self.dim} must be a multiple of 4 (attention heads, the static quarter of an item)")
         if self.format != FORMAT:
             raise ValueError(f"format {self.format} is not the format {FORMAT} this version reads")
         if "other" not in self.event_types:
@@ -71,9 +71,14 @@ class ModelSpec(BaseModel):
         return self
 
     @property
+    def static_dim(self) -> int:
+        """Width of x_i, what stands fast of an item's vector v_i = [x_i || c_i], which has `dim`: a quarter of it."""
+        return self.dim // 4
+
+    @property
     def item_dim(self) -> int:
-        """Width of an item's memory and of its static half: v_i = [x_i || c_i] has `dim`."""
-        return self.dim // 2
+        """Width of an item's memory c_i, and of its code."""
+        return self.dim - self.static_dim
 
     @property
     def event_dim(self) -> int:
@@ -82,7 +87,7 @@ class ModelSpec(BaseModel):
 
     @property
     def message_dim(self) -> int:
-        """Width of a message: the other side's vector and e. The same for both sides."""
+        """Width of a message, [x_i || code_i || e] to a user, [m_u || e] to an item: the same for both sides."""
         return self.dim + self.event_dim
 
     def type_code(self, name: str | None) -> int:

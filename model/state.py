@@ -31,7 +31,7 @@ SPAN_BITS = 32
 
 @dataclass
 class Steps:
-    """Inputs of S consecutive steps of B nodes, the oldest first: m (B, S, d), sum (B, S, r), count, gap, first (B, S).
+    """Inputs of S consecutive steps of B nodes, the oldest first: m (B, S, d), sum (B, S, r), count, gap, steps (B, S).
 
     A step with count 0 is none.
     """
@@ -40,7 +40,7 @@ class Steps:
     sum: Float
     count: Float
     gap: Float
-    first: Float
+    steps: Float
 
     @classmethod
     def none(cls, nodes: int, steps: int, memory_dim: int, message_dim: int) -> Steps:
@@ -97,7 +97,8 @@ class Steps:
         oldest = (np.arange(len(kept)), self._oldest())
         cut = kept < len(age)
         self.gap[oldest] *= ~cut
-        self.first[oldest] = np.maximum(self.first[oldest], cut)
+        made = np.maximum((self.count > 0).cumsum(axis=1) - 1, 0)
+        self.steps = np.where(cut[:, None], made, self.steps).astype(np.float32)
 
     def _oldest(self) -> Int:
         """(B,) each node's oldest step; the last, empty one of a node without any."""
@@ -108,10 +109,10 @@ class Steps:
     def replay(self, update: MemoryUpdater, initial: Tensor) -> Tensor:
         """(B, d) memory after all steps, with gradient. initial: (d,) where a node's first step is among them."""
         nodes, oldest = np.arange(len(self.m)), self._oldest()
-        begins = torch.from_numpy(self.first[nodes, oldest] > 0).unsqueeze(1)
+        begins = torch.from_numpy(self.steps[nodes, oldest] == 0).unsqueeze(1)
         memory = torch.where(begins, initial, torch.from_numpy(self.m[nodes, oldest]))
         for step in np.flatnonzero(self.count.any(axis=0)):
-            inputs = (torch.from_numpy(v[:, step]) for v in (self.sum, self.count, self.gap, self.first))
+            inputs = (torch.from_numpy(v[:, step]) for v in (self.sum, self.count, self.gap, self.steps))
             memory = update(memory, *inputs)
         return memory
 
@@ -166,6 +167,6 @@ class TrainingState:
         return steps
 
     def set_static(self, items: Int, x: Float) -> None:
-        """Gives items the static halves (B, d/2) that the present weights make."""
+        """Gives items the static parts (B, s) that the present weights make."""
         self.state.items["x"][items] = x
         self.state.item_vectors[items, : x.shape[1]] = x

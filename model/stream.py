@@ -29,7 +29,7 @@ def to_events(dataset: Dataset, spec: ModelSpec, first_offset: int = 1) -> Event
 def new_state(model: TorchModel, dataset: Dataset, text: Float) -> State:
     """The state before any event, for the users and items of `dataset`, who are read with the profiles that it has of
     them. text: (N, d_t), see `item_texts`."""
-    static = model.static_of(dataset.item_ids, text)
+    static = model.static_items(text)
     facets = None if dataset.profiles is None else dataset.profiles.facets
     return State(model, dataset.n_users, dataset.item_ids, static, dataset.items.available_from, facets)
 

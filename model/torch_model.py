@@ -5,8 +5,6 @@ Training and evaluation run the state process on it; the service runs the export
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,17 +16,10 @@ from model.spec import ModelSpec
 
 
 class TorchModel:
-    """A network, and the ids of the items whose learned vectors it holds, in the order of `network.item_id`.
+    """A network as it is: whoever trains it puts it into eval mode before asking for embeddings."""
 
-    The network is taken as it is: whoever trains it puts it into eval mode before asking for embeddings.
-    """
-
-    def __init__(self, network: Network, item_ids: Sequence[str]) -> None:
-        if len(item_ids) != len(network.item_id):
-            raise ValueError(f"{len(item_ids)} item ids for {len(network.item_id)} learned item vectors")
+    def __init__(self, network: Network) -> None:
         self.network = network
-        self.item_ids = tuple(item_ids)
-        self._place = {item_id: place for place, item_id in enumerate(self.item_ids)}
 
     @property
     def spec(self) -> ModelSpec:
@@ -51,8 +42,8 @@ class TorchModel:
         return array(self.network.update_items(*row_tensors(rows)))
 
     @torch.no_grad()
-    def static_items(self, text: Float, item_id: Float, has_id: Float) -> Float:
-        return array(self.network.static_items(*map(torch.from_numpy, (text, item_id, has_id))))
+    def static_items(self, text: Float) -> Float:
+        return array(self.network.static_items(torch.from_numpy(text)))
 
     @torch.no_grad()
     def embed_users(self, inputs: UserInputs) -> UserEmbeddings:
@@ -67,18 +58,6 @@ class TorchModel:
     def score_pairs(self, features: Float, query: Float) -> Float:
         return array(self.network.score_pairs(torch.from_numpy(features), torch.from_numpy(query)))
 
-    def places(self, item_ids: Sequence[str]) -> np.ndarray:
-        """(N,) where each item stands in `network.item_id`; -1 for items that training has not seen."""
-        return np.fromiter((self._place.get(item_id, -1) for item_id in item_ids), dtype=np.int64, count=len(item_ids))
-
-    def static_of(self, item_ids: Sequence[str], text: Float) -> Float:
-        """x_i (N, d/2) of a catalogue: text (N, d_t) and the learned vectors of the items that have one."""
-        place = self.places(item_ids)
-        known = (place >= 0).astype(np.float32)
-        learned = array(self.network.item_id)
-        vectors = learned[np.maximum(place, 0)] if len(learned) else np.zeros((len(place), self.spec.item_dim))
-        return self.static_items(text, (vectors * known[:, None]).astype(np.float32), known)
-
 
 def array(tensor: Tensor) -> Float:
     """A copy that no later step of the optimiser can reach."""
@@ -86,7 +65,7 @@ def array(tensor: Tensor) -> Float:
 
 
 def row_tensors(rows: Records) -> list[Tensor]:
-    """The five tensors of a row, in the order of the graphs: m, sum, count, gap, first."""
+    """The five tensors of a row, in the order of the graphs: m, sum, count, gap, steps."""
     return [torch.from_numpy(values) for values in row_inputs(rows).values()]
 
 

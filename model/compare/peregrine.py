@@ -99,7 +99,7 @@ ABLATIONS = (
     Pipeline("peregrine-step-per-event", {"spec": {"step_per_event": True}}),
     Pipeline("peregrine-bpr", {"loss": "bpr"}),
     Pipeline("peregrine-no-discover-loss", {"discover_weight": 0.0}),
-    Pipeline("peregrine-no-id-dropout", {"id_dropout": 0.0}),
+    Pipeline("peregrine-full-memory-rate", {"memory_rate": TrainingConfig.learning_rate}),
     Pipeline("peregrine-no-history-dropout", {"history_dropout": 0.0}),
 )
 """One thing each: a field of the configuration or a part that does nothing. A new switch is one more line."""

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from model.process.batch import Events, Items, Users
 from model.process.groups import add_rows, place_in_group, places_by, running_max, starts_of
+from model.process.item_codes import item_codes
 from model.process.neighbours import add_neighbours
 from model.process.pairs import add_pairs
 from model.process.popularity import add_popularity
-from model.process.records import NEVER, SWITCHED_OFF, Float, Int, Records
+from model.process.records import MOST_STEPS, NEVER, SWITCHED_OFF, Float, Int, Records
 from model.process.temporal_model import TemporalModel
 from model.spec import ModelSpec
 
@@ -148,13 +149,14 @@ def _apply_tick(
     gap = np.where(items.rows["key"][stale] == NEVER, 0, (tick - items.rows["key"][stale]) * model.spec.item_tick)
     _roll(items.rows, stale, np.full(len(stale), tick), gap, model.update_items, commits.items if commits else None)
 
+    codes = item_codes(items.hash, model.spec.item_dim)
     for _, here in places_by(moment):
         opening = here[opens[here]]
         _open_moments(users.rows, events.user[opening], events.timestamp[opening], model, commits)
         for step in _steps(events.user, here, model.spec):
             if model.spec.step_per_event:
                 _close_steps(users.rows, events.user[step], model, commits)
-            _exchange(users.rows, items.rows, events.take(step), encoded[step])
+            _exchange(users.rows, items.rows, events.take(step), encoded[step], codes)
 
 
 def _steps(user: Int, here: Int, spec: ModelSpec) -> Iterator[Int]:
@@ -199,17 +201,16 @@ def _roll(
     folded = np.flatnonzero(held["count"] > 0)
     if len(folded):
         held["m"][folded] = update(held[folded])
+        held["steps"][folded] += held["steps"][folded] < MOST_STEPS
         if log is not None:
             log.append((which[folded], rows[which[folded]]))
-    held["first"] = held["key"] == NEVER
     held["key"], held["gap"], held["sum"], held["count"] = key, gap, 0.0, 0
     rows[which] = held
 
 
-def _exchange(users: Records, items: Records, events: Events, encoded: Float) -> None:
-    """Step (b): each side's open sum takes the other side's vector and e."""
-    item_vectors = np.concatenate([items["x"][events.item], items["m"][events.item]], axis=1)
-    to_users = np.concatenate([item_vectors, encoded], axis=1)
+def _exchange(users: Records, items: Records, events: Events, encoded: Float, codes: Float) -> None:
+    """Step (b): a user's open sum takes [x_i || code_i || e], an item's [m_u || e]. codes: (B, d - s) of the items."""
+    to_users = np.concatenate([items["x"][events.item], codes[events.item], encoded], axis=1)
     to_items = np.concatenate([users["m"][events.user], encoded], axis=1)
     add_rows(users["sum"], events.user, to_users)
     add_rows(items["sum"], events.item, to_items)

@@ -1,8 +1,8 @@
 """The packed records of a user, an item and a (user, item) pair: numpy structured dtypes, which are also the blobs.
 
-A record's first byte is the format version. `m, sum, count, gap, first, key` are the running state (the row) of a
+A record's first byte is the format version. `m, sum, count, gap, steps, key` are the running state (the row) of a
 node: memory before the open moment (or tick), the messages summed since, their number, the gap in seconds before the
-open moment, whether it is the node's first, and the moment's timestamp (user) or the tick's number (item).
+open moment, how many steps memory made before it, and the moment's timestamp (user) or the tick's number (item).
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ PAIR = np.dtype(
 moments it was in (from 1), weighted counts decayed to `last`, and sums over its events of cos and sin of the time of
 day and of the week (UTC)."""
 
-_ROW_HEAD = [("version", "u1"), ("first", "u1"), ("flags", "u2"), ("count", "u4"), ("offset", "i8")]
+_ROW_HEAD = [("version", "u1"), ("steps", "u1"), ("flags", "u2"), ("count", "u4"), ("offset", "i8")]
+MOST_STEPS = 255
+"""Where the count of steps stops."""
 _ROW_TIMES = [("key", "i8"), ("last", "i8"), ("gap", "i8")]
 
 
@@ -71,11 +73,11 @@ class Layout:
 
 def layout(spec: ModelSpec) -> Layout:
     """The record dtypes of `spec`."""
-    return _layout(spec.dim, spec.message_dim, spec.neighbours, len(spec.popularity_half_lives) + 1)
+    return _layout(spec.dim, spec.static_dim, spec.message_dim, spec.neighbours, len(spec.popularity_half_lives) + 1)
 
 
 @lru_cache(maxsize=8)
-def _layout(dim: int, message_dim: int, n: int, counters: int) -> Layout:
+def _layout(dim: int, static_dim: int, message_dim: int, n: int, counters: int) -> Layout:
     user = [
         *_ROW_HEAD,
         *_ROW_TIMES,
@@ -103,8 +105,8 @@ def _layout(dim: int, message_dim: int, n: int, counters: int) -> Layout:
         ("repeats", "u4"),
         ("repeat_log_gap_sum", "f4"),
         ("popularity", "f4", (counters,)),  # weighted counts decayed to pop_time; the last one never decays
-        ("x", "f4", (dim // 2,)),  # static half, made from text and learned id under these weights
-        ("m", "f4", (dim // 2,)),
+        ("x", "f4", (static_dim,)),  # static part, made from the text under these weights
+        ("m", "f4", (dim - static_dim,)),
         ("sum", "f4", (message_dim,)),
     ]
     counted = [entry for entry in item if entry[0] in _COUNTERS]
@@ -129,7 +131,7 @@ def new_users(count: int, spec: ModelSpec, initial: Float) -> Records:
 
 
 def new_items(count: int, spec: ModelSpec, initial: Float) -> Records:
-    """`count` items without an event. initial: (d/2,) the learned initial memory."""
+    """`count` items without an event. initial: (d - s,) the learned initial memory."""
     rows = np.zeros(count, dtype=layout(spec).item)
     _blank(rows, initial)
     rows["first_event"] = NEVER
@@ -140,12 +142,11 @@ def new_items(count: int, spec: ModelSpec, initial: Float) -> Records:
 
 def _blank(rows: Records, initial: Float) -> None:
     rows["version"] = FORMAT
-    rows["first"] = 1
     rows["key"] = NEVER
     rows["last"] = NEVER
     rows["m"] = initial
 
 
 def row_inputs(rows: Records) -> dict[str, Float]:
-    """The five arrays of the row that the graphs take: m (B, d), sum (B, r), count, gap [seconds], first (B,)."""
-    return {name: np.ascontiguousarray(rows[name], dtype=np.float32) for name in ("m", "sum", "count", "gap", "first")}
+    """The five arrays of the row that the graphs take: m (B, d), sum (B, r), count, gap [seconds], steps (B,)."""
+    return {name: np.ascontiguousarray(rows[name], dtype=np.float32) for name in ("m", "sum", "count", "gap", "steps")}

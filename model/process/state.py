@@ -20,7 +20,7 @@ from model.process.temporal_model import TemporalModel, UserInputs
 class State:
     """Users and items with fixed codes 0..U-1, 0..N-1, and the log's time.
 
-    item_ids: ids by code, for the stable hash; static: (N, d/2) x_i; available_from: (N,) seconds or -NEVER; facets:
+    item_ids: ids by code, for the stable hash; static: (N, s) x_i; available_from: (N,) seconds or -NEVER; facets:
     of users (B,) at their moments (B,) [s], (B, 4, d_f), which describe what came before these moments.
     Item vectors and popularity are cached and refreshed as `apply` moves them.
     """

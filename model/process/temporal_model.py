@@ -75,7 +75,7 @@ class Updaters(Protocol):
         ...
 
     def update_items(self, rows: Records) -> Float:
-        """(B,) item records -> (B, d/2)."""
+        """(B,) item records -> (B, d - s)."""
         ...
 
 
@@ -92,11 +92,11 @@ class TemporalModel(Updaters, Protocol):
 
     @property
     def initial_item(self) -> Float:
-        """(d/2,) memory of an item without events."""
+        """(d - s,) memory of an item without events."""
         ...
 
-    def static_items(self, text: Float, item_id: Float, has_id: Float) -> Float:
-        """text (B, d_t), item_id (B, d/2), has_id (B,) -> x_i (B, d/2), the static half."""
+    def static_items(self, text: Float) -> Float:
+        """text (B, d_t) -> x_i (B, s), the static part."""
         ...
 
     def embed_users(self, inputs: UserInputs) -> UserEmbeddings: ...

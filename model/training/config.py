@@ -21,7 +21,7 @@ class TrainingConfig:
     """
 
     preset: str = "peregrine"
-    dim: int = 64
+    dim: int = 128
     time_dim: int = 32
     neighbours: int = 32
 
@@ -45,6 +45,9 @@ class TrainingConfig:
     learning_rate: float = 2e-3
     count_rate: float = 6e-3
     """Learning rate of the networks over counters: popularity, pairs and habits."""
+    memory_rate: float = 1e-4
+    """Learning rate of the memory updaters. What a memory is, thousands of steps made: at the full rate updaters change
+    faster than memory is made, and what it began with, averages of what happened, is gone before anything is better."""
     warm_up: int = 50
     """Steps over which the rates rise."""
     last_rate: float = 0.05
@@ -57,8 +60,6 @@ class TrainingConfig:
     loss: str = "softmax"
     """A name of `model.training.loss.LOSSES`."""
     discover_weight: float = 0.5
-    id_dropout: float = 0.4
-    """Share of learned item ids hidden in a step, so that text and memory stand alone."""
     history_dropout: float = 0.1
     """Share of users who are read with only the end of their history."""
 

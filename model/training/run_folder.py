@@ -1,7 +1,7 @@
 """The folder of a training run: what was asked, what happened, and the best weights so far.
 
 config.json           data source, TrainingConfig, versions
-spec.json, item_ids.json, weights.safetensors   the best epoch's weights; after a refit, the refitted ones
+spec.json, weights.safetensors   the best epoch's weights; after a refit, the refitted ones
 metrics.jsonl         one JSON object a line: losses along an epoch, validation after it
 metrics.json          validation figures of the chosen epoch
 curves.png            both, drawn

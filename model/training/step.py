@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,14 +25,13 @@ class ItemSide:
     """What a step scores: its columns, their vectors v (K, d) and popularity dimensions P (K, P), both leaves of the
     graph, and what they are made of.
 
-    shown: (K,) 1 where the learned id is; features: (K, F_pop); tick: of the log's time; touched, steps: the codes of
+    features: (K, F_pop); tick: of the log's time; touched, steps: the codes of
     the items that the step's events move, ascending, and their last ticks as they are before that.
     """
 
     columns: Columns
     vectors: Tensor
     popularity: Tensor
-    shown: Tensor
     features: Tensor
     tick: int
     touched: Int
@@ -51,7 +49,6 @@ class TrainingStep:
         self,
         model: TorchModel,
         memory: TrainingState,
-        item_ids: Sequence[str],
         text: Float,
         negatives: Negatives,
         config: TrainingConfig,
@@ -61,9 +58,6 @@ class TrainingStep:
         self.memory, self._state = memory, memory.state
         self._negatives, self._config, self._rng = negatives, config, rng
         self._text = torch.from_numpy(text)
-        place = torch.from_numpy(model.places(item_ids))
-        self._known = (place >= 0).to(torch.float32)
-        self._place = place.clamp(min=0)
 
     def available(self, at: int) -> NDArray[np.bool_]:
         """(N,) items that may be recommended at `at` [s], before its events."""
@@ -72,16 +66,12 @@ class TrainingStep:
 
     @torch.no_grad()
     def item_side(self, events: Events, available: NDArray[np.bool_]) -> ItemSide:
-        """The columns of a step on `events`. Refreshes the static halves that the state holds; some learned ids are
-        hidden."""
+        """The columns of a step on `events`. Refreshes the static parts that the state holds."""
         near = self._state.users["nb_item"][np.unique(events.user)]
         columns = self._negatives.columns(available, np.union1d(near[near != UNSET_ITEM], events.item))
-        known, learned = columns.among(self._known), self._network.item_id[columns.among(self._place)]
-        shown = known * torch.from_numpy(self._rng.random(len(known)) >= self._config.id_dropout)
-        static: Tensor = self._network.static_items(columns.among(self._text), learned, shown)
-        whole = static + (known - shown).unsqueeze(1) * learned
-        self.memory.set_static(columns.items, whole.numpy())
-        stored = torch.from_numpy(columns.among(self._state.item_vectors)[:, self._spec.item_dim :])
+        static: Tensor = self._network.static_items(columns.among(self._text))
+        self.memory.set_static(columns.items, static.numpy())
+        stored = torch.from_numpy(columns.among(self._state.item_vectors)[:, self._spec.static_dim :])
         found = popularity_features(columns.among(self._state.items), self._state.log_time, self._spec)
         features = torch.from_numpy(found)
         touched, tick = np.unique(events.item), self._spec.tick_of(self._state.log_time)
@@ -89,7 +79,6 @@ class TrainingStep:
             columns,
             torch.cat([static, stored], dim=1).requires_grad_(),
             self._network.popularity(features).requires_grad_(),
-            shown,
             features,
             tick,
             touched,
@@ -114,23 +103,16 @@ class TrainingStep:
     def _pass_on(self, side: ItemSide) -> None:
         """Hands the gradient of the items' side on to the weights that it was made with.
 
-        Learned ids take it whole. The networks take it from a sample of the columns, each drawn with a chance in
+        They take it from a sample of the columns, each drawn with a chance in
         proportion to the size of its gradient and weighted by the inverse: right on average, and near the whole, for
         few columns have most of it. Their values are not used, only their gradient: recomputed memory would tell, under
         weights that moved since, the positives from the rest.
         """
         gradient = torch.cat([_of(side.vectors), _of(side.popularity)], dim=1)  # (K, d + P)
-        places = side.columns.among(self._place)
-        ids, half = self._network.item_id, self._spec.item_dim
-        if ids.grad is None:
-            ids.grad = torch.zeros_like(ids)
-        ids.grad.index_add_(0, places, gradient[:, :half] * side.shown.unsqueeze(1))
-
         chance = chances(gradient.norm(dim=1).numpy(), self._config.gradient_items)
         chosen = np.flatnonzero(self._rng.random(len(chance)) < chance)
         here = torch.from_numpy(chosen)
-        text = side.columns.among(self._text)[here]
-        static = self._network.static_items(text, ids.detach()[places[here]], side.shown[here])
+        static = self._network.static_items(side.columns.among(self._text)[here])
         dynamic = self._steps(side, chosen).replay(self._network.update_items, self._network.initial_item)
         popularity = self._network.popularity(side.features[here])
         weight = torch.from_numpy((1.0 / chance[chosen]).astype(np.float32)).unsqueeze(1)

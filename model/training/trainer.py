@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from model.data.dataset import Dataset
-from model.presets import ID_SCALE, Network
+from model.presets import Network
 from model.process.batch import Events
 from model.process.records import Float
 from model.state import TrainingState
@@ -27,7 +27,7 @@ from model.training.step import TrainingStep
 REPLAYED = 4_096
 """Events applied together while memory is made anew."""
 MAKES_MEMORY = ("update_users.", "update_items.", "static_items.", "initial_user", "initial_item")
-"""Names of the weights that memory is made with, but for the learned ids, which go on learning."""
+"""Names of the weights that memory is made with."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class Trainer:
     text: (N, d_t) text embeddings of the data set's items.
     """
 
-    def __init__(self, network: Network, dataset: Dataset, item_ids: list[str], text: Float, config: TrainingConfig):
-        self._model = TorchModel(network, item_ids)
+    def __init__(self, network: Network, dataset: Dataset, text: Float, config: TrainingConfig):
+        self._model = TorchModel(network)
         measure(self._model, dataset, text)
         self._average = RunningAverage(network, config.average)
-        self.model = TorchModel(self._average.network, item_ids)
+        self.model = TorchModel(self._average.network)
         self._dataset, self._text, self._config = dataset, text, config
         self._rng = np.random.default_rng(config.seed)
         self._memory = _makes_memory(self._average.network, network)
@@ -93,8 +93,6 @@ class Trainer:
         """
         network, config = self._model.network, self._config
         network.train()
-        if self._steps and self._learns_ids_in_one_pass():
-            self._forget_ids()
         counts = np.bincount(self._dataset.item, minlength=self._dataset.n_items)
         negatives = Negatives(counts, config.negatives, config.full_softmax, self._rng)
         events = to_events(self._dataset, self._model.spec)
@@ -129,23 +127,7 @@ class Trainer:
         for first in range(0, start, REPLAYED):
             memory.apply(events.take(slice(first, min(first + REPLAYED, start))))
         memory.state.model = self._model
-        dataset = self._dataset
-        return TrainingStep(self._model, memory, dataset.item_ids, self._text, negatives, self._config, self._rng)
-
-    def _learns_ids_in_one_pass(self) -> bool:
-        """Whether an epoch's steps can move a weight by what ids start with, its rate being half the full one on
-        average."""
-        count = sum(1 for _ in steps(self._dataset, self._config.batch(len(self._dataset))))
-        return count * self._config.learning_rate / 2 >= ID_SCALE
-
-    def _forget_ids(self) -> None:
-        """Learned ids begin anew: they have seen the epoch's events before, the rest of the network then learns to
-        trust them more than it may, and that is what overfits first. In one pass nothing is predicted that was learned
-        before. Where a pass is too short to learn them, ids go on, too."""
-        network = self._model.network
-        network.forget_ids()
-        self._optimiser.state.pop(network.item_id, None)
-        self.model.network.item_id.data.copy_(network.item_id.data)
+        return TrainingStep(self._model, memory, self._text, negatives, self._config, self._rng)
 
     def _update(self, left: float) -> None:
         """One step of the optimiser and of the average. The rate rises over the first steps, and falls with the share
@@ -161,7 +143,7 @@ class Trainer:
 
 
 def _makes_memory(average: Network, network: Network) -> list[tuple[torch.nn.Parameter, torch.nn.Parameter]]:
-    """The averaged and the learning form of the weights that memory is made with, but for the learned ids."""
+    """The averaged and the learning form of the weights that memory is made with."""
     found = []
     for one, other in zip(average.named_parameters(), network.named_parameters(), strict=True):
         if one[0].startswith(MAKES_MEMORY) and other[1].requires_grad:
@@ -170,10 +152,14 @@ def _makes_memory(average: Network, network: Network) -> list[tuple[torch.nn.Par
 
 
 def _groups(network: Network, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Parameters by rate and decay: networks over counters learn faster; biases and norms do not decay."""
-    counts = {id(p) for part in (network.popularity, network.score_pairs, network.habits) for p in part.parameters()}
+    """Parameters by rate and decay: networks over counters learn faster, updaters slowly; norms do not decay."""
+    paces = (
+        (config.count_rate, (network.popularity, network.score_pairs, network.habits)),
+        (config.memory_rate, (network.update_users, network.update_items)),
+    )
+    rates = {id(p): rate for rate, parts in paces for part in parts for p in part.parameters()}
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for parameter in network.parameters():
-        rate = config.count_rate if id(parameter) in counts else config.learning_rate
+        rate = rates.get(id(parameter), config.learning_rate)
         groups.setdefault((rate, config.weight_decay if parameter.dim() > 1 else 0.0), []).append(parameter)
     return [{"params": group, "lr": rate, "full_lr": rate, "weight_decay": w} for (rate, w), group in groups.items()]

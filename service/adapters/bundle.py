@@ -1,4 +1,4 @@
-"""Reads a bundle: an immutable folder of graphs, spec and learned item vectors, checked file by file."""
+"""Reads a bundle: an immutable folder of graphs, spec and initial memories, checked file by file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from model.spec import ModelSpec
 from service.adapters.onnx_model import GRAPHS, OnnxModel
 from service.core.bundles import NO_BUNDLE, Bundle
 from service.core.counting_model import CountingModel
-from service.core.learned_items import LearnedItems
 from service.errors import BundleError
 
 __all__ = ["MANIFEST", "NO_BUNDLE", "Bundle", "Manifest", "bundle_hash", "load_bundle", "no_bundle", "read_manifest"]
 
 MANIFEST = "manifest.json"
-_REQUIRED = ("spec.json", "items.safetensors", "item_ids.json", *(f"{graph}.onnx" for graph in GRAPHS))
+_INITIAL = "initial.safetensors"
+_REQUIRED = ("spec.json", _INITIAL, *(f"{graph}.onnx" for graph in GRAPHS))
 
 
 class Manifest(BaseModel):
@@ -47,23 +47,15 @@ def load_bundle(folder: Path, threads: int = 1, spare: tuple[str, ...] = ()) -> 
     """spare: graphs that may be missing. Raises BundleError, naming the file and what is wrong with it."""
     manifest = read_manifest(folder, spare)
     spec = _spec(folder)
-    tensors = _tensors(folder / "items.safetensors", spec)
-    try:
-        ids = json.loads((folder / "item_ids.json").read_bytes())
-    except ValueError as exc:
-        raise BundleError(f"{folder / 'item_ids.json'} is not JSON: {exc}") from exc
-    if len(ids) != len(tensors["item_id"]):
-        raise BundleError(f"item_ids.json names {len(ids)} items, items.safetensors holds {len(tensors['item_id'])}")
+    tensors = _tensors(folder / _INITIAL, spec)
     model = OnnxModel(folder, spec, tensors["initial_user"], tensors["initial_item"], threads)
     model.warm_up()
-    return Bundle(model, LearnedItems(ids, tensors["item_id"]), manifest.version, bundle_hash(manifest))
+    return Bundle(model, manifest.version, bundle_hash(manifest))
 
 
 def no_bundle() -> Bundle:
     """What serves until there is one: counts only."""
-    model = CountingModel()
-    learned = LearnedItems([], np.zeros((0, model.spec.item_dim), dtype=np.float32))
-    return Bundle(model, learned, NO_BUNDLE, NO_BUNDLE)
+    return Bundle(CountingModel(), NO_BUNDLE, NO_BUNDLE)
 
 
 def read_manifest(folder: Path, spare: tuple[str, ...] = ()) -> Manifest:
@@ -110,7 +102,7 @@ def _tensors(path: Path, spec: ModelSpec) -> dict[str, Float]:
         tensors = load_file(path)
     except SafetensorError as exc:
         raise BundleError(f"{path.name}: {exc}") from exc
-    widths = {"item_id": spec.item_dim, "initial_user": spec.dim, "initial_item": spec.item_dim}
+    widths = {"initial_user": spec.dim, "initial_item": spec.item_dim}
     for name, width in widths.items():
         if name not in tensors or tensors[name].shape[-1] != width or tensors[name].dtype != np.float32:
             raise BundleError(f"{path.name}: tensor {name} must be float32 of width {width}, as spec.json says")

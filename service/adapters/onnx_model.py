@@ -45,8 +45,8 @@ class OnnxModel:
     def update_items(self, rows: Records) -> Float:
         return self._run("update_items", row_inputs(rows))[0]
 
-    def static_items(self, text: Float, item_id: Float, has_id: Float) -> Float:
-        return self._run("static_items", {"text": text, "item_id": item_id, "has_id": has_id})[0]
+    def static_items(self, text: Float) -> Float:
+        return self._run("static_items", {"text": text})[0]
 
     def embed_users(self, inputs: UserInputs) -> UserEmbeddings:
         feed = row_inputs(inputs.rows) | {name: getattr(inputs, name) for name in READ_INPUTS}
@@ -93,9 +93,7 @@ class OnnxModel:
             found = {
                 "update_users": self.update_users(users).shape,
                 "update_items": self.update_items(items).shape,
-                "static_items": self.static_items(
-                    zeros((2, spec.text_dim), np.float32), zeros((2, spec.item_dim), np.float32), zeros(2, np.float32)
-                ).shape,
+                "static_items": self.static_items(zeros((2, spec.text_dim), np.float32)).shape,
                 "embed_users": embedded.h.shape + embedded.w_pop.shape[1:] + embedded.q_pair.shape[1:],
                 "popularity": self.popularity(zeros((2, popularity_width(spec)), np.float32)).shape,
                 "score_pairs": self.score_pairs(zeros((2, pair_width(spec)), np.float32), query).shape,
@@ -105,7 +103,7 @@ class OnnxModel:
         expected = {
             "update_users": (2, spec.dim),
             "update_items": (2, spec.item_dim),
-            "static_items": (2, spec.item_dim),
+            "static_items": (2, spec.static_dim),
             "embed_users": (2, spec.dim, spec.popularity_dim, spec.pair_dim),
             "popularity": (2, spec.popularity_dim),
             "score_pairs": (2,),

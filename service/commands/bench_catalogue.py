@@ -1,9 +1,8 @@
-"""A made-up shop of any size for measuring: what the shipped bundle makes of made-up traffic on the items it knows, and
-more items between those, so that vectors and their lengths are distributed as trained ones are."""
+"""A made-up shop of any size for measuring: what the shipped bundle makes of made-up traffic on some items, and more
+items between those, so that vectors and their lengths are distributed as trained ones are."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from model.process.apply import visible_items
 from model.process.batch import Events, Users
-from model.process.records import Float, Int, Records
+from model.process.records import NEVER, Float, Int, Records
 from model.process.state import State
 from model.spec import DAY
 from service.adapters.bundle import Bundle, load_bundle
@@ -25,6 +24,8 @@ from service.core.types import Commit, Position
 USERS = 1_000
 _EVENTS = 30
 """Of each user, over the month before."""
+_LIVED = 10_000
+"""Items with traffic of their own."""
 _TASTE = 10
 """Items that a user comes back to."""
 _STEP = 5_000
@@ -47,20 +48,20 @@ class Shop:
 
 def make(bundle: Path, count: int, item_tick: int, now: int) -> Shop:
     """`count` items for a service whose ticks are `item_tick` seconds long."""
-    loaded, known = load_bundle(bundle), json.loads((bundle / "item_ids.json").read_bytes())
+    loaded, lived = load_bundle(bundle), min(count, _LIVED)
+    ids = [f"bench-i{n}" for n in range(count)]
     rng = np.random.default_rng(0)
-    state = _lived(loaded, known[:count], rng, now)
+    state = _lived(loaded, ids[:lived], rng, now)
     items = _settled(state, item_tick)
     if more := count - len(items):
         items = np.concatenate([items, _between(items, more, rng)])
-    ids = [*known[:count], *(f"bench-i{n}" for n in range(more))]
     return Shop(ids, items, state.gather(np.arange(USERS)), now)
 
 
 def _lived(bundle: Bundle, ids: list[str], rng: np.random.Generator, now: int) -> State:
-    """The state after a month of traffic on the items that the bundle was trained on."""
+    """The state after a month of traffic on the items `ids`."""
     model, count = bundle.model, len(ids)
-    static = bundle.learned.static_half(ids, np.zeros((count, model.spec.text_dim), np.float32), model)
+    static = model.static_items(np.zeros((count, model.spec.text_dim), np.float32))
     state = State(model, USERS, ids, static, np.full(count, now - 365 * DAY))
     total = USERS * _EVENTS
     popular = rng.choice(count, total, p=_zipf(count))
@@ -81,9 +82,9 @@ def _zipf(count: int) -> Float:
 def _settled(state: State, item_tick: int) -> Records:
     """Items with their ticks closed, numbered by ticks of another length."""
     items, spec = state.items.copy(), state.model.spec
-    items["m"] = visible_items(items, state.log_time // spec.item_tick + 1, state.model)[:, spec.item_dim :]
+    items["m"] = visible_items(items, state.log_time // spec.item_tick + 1, state.model)[:, spec.static_dim :]
     items["sum"], items["count"] = 0.0, 0
-    items["key"] = np.where(items["first"] == 1, items["key"], items["last"] // item_tick)
+    items["key"] = np.where(items["key"] == NEVER, items["key"], items["last"] // item_tick)
     return items
 
 

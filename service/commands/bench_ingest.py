@@ -108,7 +108,7 @@ def _drained(
     graphs = graph_times.Recorded(bundle.model)
     epoch = store.acquire("bench", 600_000)
     check_state(store, source, bundle.hash, epoch)
-    writer = Writer(store, graphs, bundle.learned, epoch, overlap=True)
+    writer = Writer(store, graphs, epoch, overlap=True)
     writer.resume()
 
     def drain(until: int) -> float:

@@ -36,7 +36,7 @@ def measure(bundle: Bundle, archive_folder: Path, log_server: Server, state_serv
     before = generations.current()
     with terminal.progress("") as bar, Lease(generations.next(), "bench rebuild", 600.0) as lease:
         task = bar.add_task("rebuilding it", total=source.end())
-        rebuild = Rebuild(lease, ArchivedSource(archive, source), bundle.model, bundle.learned, bundle.hash)
+        rebuild = Rebuild(lease, ArchivedSource(archive, source), bundle.model, bundle.hash)
         begun = time.perf_counter()
         rebuild.run(_BATCH_SIZE, Flag(), lambda offset, _: bar.update(task, completed=offset))
         seconds = time.perf_counter() - begun

@@ -16,7 +16,7 @@ import model
 from service.adapters.bundle import MANIFEST
 from service.errors import ConfigurationError
 
-_ITEMS = "items.safetensors"
+_INITIAL = "initial.safetensors"
 
 
 def shipped() -> Path:
@@ -44,12 +44,12 @@ def _peregrine(*arguments: str) -> None:
 
 
 def remade(bundle: Path, folder: Path, version: str) -> Path:
-    """A bundle of the same graphs with other learned vectors, which make another memory: without training."""
+    """A bundle of the same graphs with other initial memories, which make another memory: without training."""
     shutil.copytree(bundle, folder)
-    tensors = load_file(folder / _ITEMS)
+    tensors = load_file(folder / _INITIAL)
     rng = np.random.default_rng(len(version))
     moved = {name: t + rng.normal(0.0, 0.3, t.shape).astype(np.float32) for name, t in tensors.items()}
-    (folder / _ITEMS).write_bytes(save(moved))
+    (folder / _INITIAL).write_bytes(save(moved))
     manifest = json.loads((folder / MANIFEST).read_bytes())
     files = {name: sha256((folder / name).read_bytes()).hexdigest() for name in manifest["files"]}
     (folder / MANIFEST).write_text(json.dumps(manifest | {"version": version, "files": files}))

@@ -52,7 +52,7 @@ def judge(store: StateRecords, source: EventSource, bundle: Bundle, accepted: Ma
 def replayed(source: EventSource, bundle: Bundle) -> InMemoryStateStore:
     """The whole log, one writer, steps of equal size."""
     store = InMemoryStateStore(InMemoryState(position=Position(log_id=source.log_id(), bundle=bundle.hash)))
-    writer = Writer(store, bundle.model, bundle.learned, store.acquire("replay", 3_600_000), texts=bundle.texts)
+    writer = Writer(store, bundle.model, store.acquire("replay", 3_600_000), texts=bundle.texts)
     writer.resume()
     while len(records := source.read(writer.position.offset, _BATCH, block_ms=0)):
         apply_records(writer, records)

@@ -60,8 +60,8 @@ class Recorded:
         self._rows.append(("update_items", rows.copy()))
         return self._model.update_items(rows)
 
-    def static_items(self, text: Float, item_id: Float, has_id: Float) -> Float:
-        return self._model.static_items(text, item_id, has_id)
+    def static_items(self, text: Float) -> Float:
+        return self._model.static_items(text)
 
     def embed_users(self, inputs: UserInputs) -> UserEmbeddings:
         return self._model.embed_users(inputs)

@@ -92,7 +92,7 @@ def _rebuild(services: WorkerServices, settings: Settings) -> dict[str, Any]:
     store = services.generations.next()
     owner = f"rebuild on {socket.gethostname()}:{os.getpid()}"
     with Lease(store, owner, settings.lease_seconds) as lease, watch.bar:
-        rebuild = Rebuild(lease, services.source, bundle.model, bundle.learned, bundle.hash, texts=bundle.texts)
+        rebuild = Rebuild(lease, services.source, bundle.model, bundle.hash, texts=bundle.texts)
         rebuild.run(settings.batch_size, Flag(), watch.tell, settings.clock == "wall")
         seconds = time.monotonic() - watch.started
         watch.tell(rebuild.offset, max(rebuild.offset, services.source.end()))

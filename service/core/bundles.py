@@ -8,7 +8,6 @@ from typing import Any
 
 from model.process.temporal_model import TemporalModel
 from service.core.item_texts import ItemTexts
-from service.core.learned_items import LearnedItems
 
 NO_BUNDLE = "none"
 """Version and hash of what serves until there is one."""
@@ -20,7 +19,6 @@ class Bundle:
     items' texts are read, None for the vectors that the log holds."""
 
     model: TemporalModel
-    learned: LearnedItems
     version: str
     hash: str
     texts: ItemTexts | None = None

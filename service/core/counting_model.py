@@ -27,9 +27,9 @@ class CountingModel:
     def update_items(self, rows: Records) -> Float:
         return rows["m"].copy()
 
-    def static_items(self, text: Float, item_id: Float, has_id: Float) -> Float:
-        """Zero: (B, d_t), (B, d/2), (B,) -> (B, d/2)."""
-        return np.zeros_like(item_id)
+    def static_items(self, text: Float) -> Float:
+        """Zero: (B, d_t) -> (B, s)."""
+        return np.zeros((len(text), self.spec.static_dim), dtype=np.float32)
 
     def embed_users(self, inputs: UserInputs) -> UserEmbeddings:
         count, spec = len(inputs.rows), self.spec

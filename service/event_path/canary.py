@@ -43,7 +43,7 @@ class Canary:
         self._model = bundle.model
         self._records = records
         self._copy = _Copy(store, position, Columns(records.take(readable(records))), items)
-        self._writer = Writer(self._copy, bundle.model, bundle.learned, epoch=0, items=items.copy(), texts=bundle.texts)
+        self._writer = Writer(self._copy, bundle.model, epoch=0, items=items.copy(), texts=bundle.texts)
 
     @property
     def end(self) -> int:

@@ -50,7 +50,7 @@ class Filling:
     def __post_init__(self) -> None:
         bundle, lease = self.bundle, self.lease
         self._writer = Writer(
-            lease.store, bundle.model, bundle.learned, lease.epoch, overlap=True, items=self.items, texts=bundle.texts
+            lease.store, bundle.model, lease.epoch, overlap=True, items=self.items, texts=bundle.texts
         )
 
     def run(self, batch_size: int, stop: Flag) -> bool:

@@ -13,7 +13,6 @@ from threading import Event as Flag
 
 from model.process.temporal_model import TemporalModel
 from service.core.item_texts import ItemTexts
-from service.core.learned_items import LearnedItems
 from service.core.types import Position
 from service.errors import NoRoom, StoreFull, StoreUnavailable
 from service.event_path.catalogue import Catalogue
@@ -36,7 +35,6 @@ class Rebuild:
         lease: Lease,
         source: EventSource,
         model: TemporalModel,
-        learned: LearnedItems,
         bundle: str,
         items: Catalogue | None = None,
         texts: ItemTexts | None = None,
@@ -45,7 +43,7 @@ class Rebuild:
         self._source = source
         self._bundle = bundle
         self._erased = 0
-        self._writer = Writer(lease.store, model, learned, lease.epoch, overlap=True, items=items, texts=texts)
+        self._writer = Writer(lease.store, model, lease.epoch, overlap=True, items=items, texts=texts)
 
     @property
     def offset(self) -> int:

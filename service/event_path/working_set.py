@@ -10,7 +10,6 @@ from model.process.batch import Users
 from model.process.records import Int, Records, new_items, new_users
 from model.process.temporal_model import TemporalModel
 from service.core.blobs import unpack_items, unpack_users
-from service.core.learned_items import LearnedItems
 from service.core.types import Commit
 from service.errors import StateMismatch
 from service.event_path.cache import RecordCache
@@ -28,14 +27,12 @@ class WorkingSet:
         self,
         store: StateRecords,
         model: TemporalModel,
-        learned: LearnedItems,
         items: Catalogue,
         check: Callable[[], None],
     ) -> None:
         self._store = store
         self._model = model
         self._spec = model.spec
-        self._learned = learned
         self._check = check
         self.items = items
         self._user_records = RecordCache[bytes](CACHE_BYTES)
@@ -66,7 +63,7 @@ class WorkingSet:
         rows[index < known] = self.read_items(index[index < known].tolist())
         if new:
             text = np.zeros((len(new), self._spec.text_dim), dtype=np.float32)
-            rows["x"][index >= known] = self._learned.static_half(new, text, self._model)
+            rows["x"][index >= known] = self._model.static_items(text)
         return index, rows, tuple(new)
 
     def read_items(self, index: Sequence[int]) -> Records:

@@ -20,7 +20,6 @@ from model.process.temporal_model import TemporalModel
 from service.core.attributes import searchable
 from service.core.blobs import pack_items, pack_text, pack_users
 from service.core.item_texts import ItemTexts
-from service.core.learned_items import LearnedItems
 from service.core.log_records import EVENT, ITEM, NOTHING, Columns, LogRecords
 from service.core.types import Commit, FeedEntry, Position
 from service.errors import Fenced
@@ -46,7 +45,6 @@ class Writer:
         self,
         store: StateRecords,
         model: TemporalModel,
-        learned: LearnedItems,
         epoch: int,
         overlap: bool = False,
         items: Catalogue | None = None,
@@ -59,12 +57,11 @@ class Writer:
         self._tracer = tracer
         self._model = model
         self._spec = model.spec
-        self._learned = learned
         self._texts = texts or ItemTexts(model.spec)
         self._epoch = epoch
         self.position = Position()
         self._items = Catalogue() if items is None else items
-        self._records = WorkingSet(store, model, learned, self._items, self.check)
+        self._records = WorkingSet(store, model, self._items, self.check)
         self._pending: set[int] = set()  # items whose open tick is not published
         self._skipped: dict[int, str] = {}  # of records that cannot be applied: offset and reason
         self._type_codes = {name.encode(): code for code, name in enumerate(self._spec.event_types)}
@@ -183,7 +180,7 @@ class Writer:
         item_ids = list(latest)
         index, rows, new = self._records.load_items([item_id.encode() for item_id in item_ids])
         read = self._texts.read([change for _, change in latest.values()])
-        rows["x"] = self._learned.static_half(item_ids, self._texts.vectors(read), self._model)
+        rows["x"] = self._model.static_items(self._texts.vectors(read))
         rows["available_from"] = [
             -NEVER if change.available_from is None else change.available_from for _, change in latest.values()
         ]

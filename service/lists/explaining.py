@@ -28,6 +28,8 @@ from service.ports import ItemIndex
 
 CARRIERS = 3
 """Facets, and items, that a reason names at most."""
+LEAST = 1e-5
+"""What a name must carry; less may be a rounding of float32."""
 LOOKED = 12
 """Items of the user's newest events that are looked at for that."""
 
@@ -105,4 +107,4 @@ def _variants(users: Users, items: Sequence[int], model: TemporalModel) -> Users
 def _raising(names: Sequence[str], lost: Float) -> dict[str, float]:
     """Those that carry most, most first."""
     order = np.argsort(-lost, kind="stable")[:CARRIERS].tolist()
-    return {names[place]: float(lost[place]) for place in order if lost[place] > 0.0}
+    return {names[place]: float(lost[place]) for place in order if lost[place] > LEAST}

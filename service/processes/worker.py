@@ -144,7 +144,7 @@ class Worker:
         bundle = self.services.bundle
         log.info("state_is_made_again", bundle=bundle.version, before=before.bundle[:12], before_offset=before.offset)
         items = self._catalogue_of(lease.store)
-        rebuild = Rebuild(lease, self.services.source, bundle.model, bundle.learned, bundle.hash, items, bundle.texts)
+        rebuild = Rebuild(lease, self.services.source, bundle.model, bundle.hash, items, bundle.texts)
         self._agreed = rebuild.run(self.settings.batch_size, self.stop, self._tell, self.settings.clock == "wall")
         return self._agreed
 
@@ -160,7 +160,6 @@ class Worker:
         writer = Writer(
             store,
             bundle.model,
-            bundle.learned,
             lease.epoch,
             True,
             items,

@@ -89,7 +89,7 @@ def main(events: int) -> None:
         source, store = RedisEventSource(log), RedisStateStore(state)
         epoch = store.acquire("profile", 600_000)
         check_state(store, source, bundle.hash, epoch)
-        one = Writer(store, bundle.model, bundle.learned, epoch)
+        one = Writer(store, bundle.model, epoch)
         one.resume()
         _drain(one, source, events // 2)
         watch = Stopwatch()

@@ -49,9 +49,9 @@ def events_per_second(step: Callable[[Batch], object], whole: Batch, size: int, 
 def pipeline_speed(data: Dataset, config: TrainingConfig, clock: Callable[[], float]) -> float:
     """Events a second of an epoch of the default, after its first steps."""
     widths = {"dim": config.dim, "time_dim": config.time_dim, "neighbours": config.neighbours, "text_dim": 1}
-    network = peregrine(with_statistics(ModelSpec.model_validate(widths), data), data.n_items)
+    network = peregrine(with_statistics(ModelSpec.model_validate(widths), data))
     done: list[tuple[float, int]] = []
-    trainer = Trainer(network, data, data.item_ids, np.zeros((data.n_items, 1), dtype=np.float32), config)
+    trainer = Trainer(network, data, np.zeros((data.n_items, 1), dtype=np.float32), config)
     trainer.epoch(lambda result: done.append((clock(), result.events)))
     return sum(events for _, events in done[WARM_UP:]) / (done[-1][0] - done[WARM_UP - 1][0])
 

@@ -103,7 +103,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of random weights, version `v1`, that knows tea and jam. Not to be written to."""
     from tests.e2e.bundle import shared_bundle  # torch is for those who ask for it
 
-    return shared_bundle(tmp_path_factory, "of-tea-and-jam", ["tea", "jam"], version="v1")
+    return shared_bundle(tmp_path_factory, "first-version", version="v1")
 
 
 @pytest.fixture(params=["in_memory", "valkey"])

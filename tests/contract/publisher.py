@@ -34,7 +34,7 @@ class Publisher:
         self.spec = spec
         rng = np.random.default_rng(count)
         self.ids = [f"item-{n}" for n in range(count)]
-        static = rng.normal(size=(count, spec.item_dim)).astype(np.float32)
+        static = rng.normal(size=(count, spec.static_dim)).astype(np.float32)
         self.state = State(ToyModel(spec), USERS, self.ids, static, np.full(count, -NEVER))
         self.known = 0
         self.offset = 0

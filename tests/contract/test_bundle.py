@@ -96,7 +96,7 @@ def _other_format(spec: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (_dim, r"item_id must be float32 of width 16"),
+        (_dim, r"initial_user must be float32 of width 32"),
         (_pair_dim, r"embed_users|score_pairs"),
         (_neighbours, r"graph"),
         (_unknown_field, r"colour"),
@@ -115,9 +115,9 @@ def test_a_spec_that_does_not_fit_the_graphs_is_refused(
 
 
 def test_tensors_of_other_names_are_refused(folder: Path) -> None:
-    tensors = load_file(folder / "items.safetensors")
+    tensors = load_file(folder / "initial.safetensors")
     tensors["first_user"] = tensors.pop("initial_user")
-    save_file(tensors, folder / "items.safetensors")
+    save_file(tensors, folder / "initial.safetensors")
     with_true_hashes(folder)
     with pytest.raises(BundleError, match="tensor initial_user must be"):
         load_bundle(folder)

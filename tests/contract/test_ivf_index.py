@@ -70,11 +70,11 @@ def test_reading_all_lists_gives_the_exact_answer_while_items_move(plan: Plan, d
 def catalogue(count: int = MANY) -> tuple[list[str], np.ndarray]:
     """Items in some hundred clumps, of lengths from 0.3 to 3."""
     rng = np.random.default_rng(11)
-    clumps = rng.normal(size=(100, TOY_SPEC.item_dim))
-    vectors = clumps[rng.integers(0, 100, count)] + 0.2 * rng.normal(size=(count, TOY_SPEC.item_dim))
+    clumps = rng.normal(size=(100, TOY_SPEC.dim))
+    vectors = clumps[rng.integers(0, 100, count)] + 0.2 * rng.normal(size=(count, TOY_SPEC.dim))
+    vectors *= rng.uniform(0.3, 3.0, (count, 1))
     items = new_items(count, TOY_SPEC, ToyModel().initial_item)
-    items["x"] = vectors * rng.uniform(0.3, 3.0, (count, 1))
-    items["m"] = rng.normal(size=(count, TOY_SPEC.item_dim))
+    items["x"], items["m"] = vectors[:, : TOY_SPEC.static_dim], vectors[:, TOY_SPEC.static_dim :]
     items["available_from"] = 0
     return [f"item-{n}" for n in range(count)], items
 

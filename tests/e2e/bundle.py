@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -34,24 +33,24 @@ SPEC = ModelSpec(
 FIGURES = {"all": {"recall@20": 0.5, "ndcg@10": 0.25}}
 
 
-def make_bundle(folder: Path, item_ids: Sequence[str], seed: int = 0, version: str = "random") -> Path:
-    """The bundle's folder. item_ids: of the items with a learned vector; seed: of the weights."""
+def make_bundle(folder: Path, seed: int = 0, version: str = "random") -> Path:
+    """The bundle's folder. seed: of the weights."""
     run = folder / "run"
     run.mkdir()
     torch.manual_seed(seed)
-    save_weights(TorchModel(PRESETS[SPEC.preset](SPEC, len(item_ids)).eval(), item_ids), run)
+    save_weights(TorchModel(PRESETS[SPEC.preset](SPEC).eval()), run)
     metrics = {"data": {"sha256": "of the events"}, "validation": {"next": FIGURES}}
     (run / METRICS).write_text(json.dumps(metrics))
     export(run, folder / "bundle", version)
     return folder / "bundle"
 
 
-def shared_bundle(factory: pytest.TempPathFactory, name: str, item_ids: Sequence[str], version: str = "random") -> Path:
+def shared_bundle(factory: pytest.TempPathFactory, name: str, version: str = "random") -> Path:
     """Made once, under this name, for all processes of a test run; not to be written to."""
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
             folder.mkdir()
-            make_bundle(folder, item_ids, version=version)
+            make_bundle(folder, version=version)
     return folder / "bundle"

@@ -34,9 +34,9 @@ def dataset() -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def bundle(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Exported graphs with random weights, and learned vectors for half of the items."""
-    return shared_bundle(tmp_path_factory, "of-every-other-item", dataset.item_ids[::2])
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Exported graphs with random weights."""
+    return shared_bundle(tmp_path_factory, "random")
 
 
 @pytest.fixture(scope="session")

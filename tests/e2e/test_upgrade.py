@@ -25,7 +25,7 @@ from tests.process.toy import TOY_SPEC
 FIXTURES = sorted(Path(__file__).parent.parent.joinpath("fixtures").glob("state-format-*.json"))
 COMMANDS = {"string": "SET", "list": "RPUSH", "hash": "HSET", "stream": "XADD"}
 NOW = toy_bundle()
-NEXT = Bundle(NOW.model, NOW.learned, "toy-next", "toy-next")
+NEXT = Bundle(NOW.model, "toy-next", "toy-next")
 
 
 def unpacked(content: Any) -> Any:

@@ -36,7 +36,7 @@ from service.core.types import Append, Commit, Event, ItemChange
 from service.errors import StoreUnavailable, WriterConflict
 from service.event_path import Lease, Rebuild, Writer, accept, accept_items, apply_records, check_state
 from service.ports import FeedLost
-from tests.faults.one_by_one import GONE, LEARNED, MODEL, SPEC, Told, items_of, one_by_one, users_of
+from tests.faults.one_by_one import GONE, MODEL, SPEC, Told, items_of, one_by_one, users_of
 from tests.paths.test_event_path import assert_agrees
 
 USERS, ITEMS = "abcd", "uvwxyz"
@@ -96,7 +96,7 @@ class EventPathMachine(RuleBasedStateMachine):
     def _lead(self) -> Writer:
         epoch = self.store.acquire(f"worker {self.state.epoch}", 0)
         check_state(self.store, self.source, self.state.position.bundle or "weights", epoch)
-        writer = Writer(self.store, MODEL, LEARNED, epoch, self.overlap)
+        writer = Writer(self.store, MODEL, epoch, self.overlap)
         self.writers.append(writer)
         writer.resume()
         return writer
@@ -202,7 +202,7 @@ class EventPathMachine(RuleBasedStateMachine):
         """The next generation is made by weights of another name, and takes the place of the one that is served."""
         self.weights += 1
         with Lease(self.generations.next(), "rebuild", 60.0) as lease:
-            rebuild = Rebuild(lease, self.source, MODEL, LEARNED, f"weights {self.weights}")
+            rebuild = Rebuild(lease, self.source, MODEL, f"weights {self.weights}")
             assert rebuild.run(batch_size, Flag(), lambda *_: None)
         before, self.gone = self.writer, set(self.swept)
         self._open()

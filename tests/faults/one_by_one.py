@@ -10,13 +10,11 @@ import numpy as np
 from model.process.batch import Events
 from model.process.records import NEVER, PAIR, SWITCHED_OFF, new_users
 from model.process.state import State
-from service.core.learned_items import LearnedItems
 from service.core.types import Erase, Event, ItemChange, Switch
 from tests.process.toy import TOY_SPEC, ToyModel
 
 SPEC = TOY_SPEC.model_copy(update={"embedder": "toy", "text_dim": 4, "max_pairs": 4})
 MODEL = ToyModel(SPEC)
-LEARNED = LearnedItems(["u", "v"], np.array([[0.5, -0.25], [0.125, 1.0]], np.float32))
 
 GONE: Literal["gone"] = "gone"
 Told = Event | ItemChange | Erase | Switch | Literal["gone"] | None
@@ -51,7 +49,7 @@ def one_by_one(told: Sequence[Told]) -> State:
 
 
 def _one_by_one(told: Sequence[Told], users: list[str], items: list[str]) -> State:
-    static = LEARNED.static_half(items, np.zeros((len(items), SPEC.text_dim), np.float32), MODEL)
+    static = MODEL.static_items(np.zeros((len(items), SPEC.text_dim), np.float32))
     state = State(MODEL, len(users), items, static, np.full(len(items), -NEVER))
     for offset, one in enumerate(told, 1):
         if isinstance(one, Event):
@@ -80,6 +78,6 @@ def _arrays(event: Event, user: int, item: int, offset: int) -> Events:
 
 def _put(state: State, change: ItemChange, item: int, offset: int) -> None:
     text = np.frombuffer(change.vector, np.float32) if change.vector else np.zeros(SPEC.text_dim, np.float32)
-    state.items["x"][item] = LEARNED.static_half([change.item_id], text[None], MODEL)[0]
+    state.items["x"][item] = MODEL.static_items(text[None])[0]
     state.items["available_from"][item] = -NEVER if change.available_from is None else change.available_from
     state.items["offset"][item] = offset

@@ -78,7 +78,7 @@ def replay(records: LogRecords, bundle: Bundle) -> InMemoryState:
     """The state that these records make, in memory and undisturbed."""
     state = InMemoryState(position=Position(bundle=bundle.hash))
     store = InMemoryStateStore(state)
-    writer = Writer(store, bundle.model, bundle.learned, store.acquire("oracle", 1_000))
+    writer = Writer(store, bundle.model, store.acquire("oracle", 1_000))
     writer.resume()
     for start in range(0, len(records), _CHUNK):
         writer.step(records.part(start, min(start + _CHUNK, len(records))))

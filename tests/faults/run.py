@@ -32,7 +32,7 @@ from tests.faults import enclosure, shim
 from tests.faults.chaos import DISKS, Chaos, plan
 from tests.faults.oracle import TOLERANCE, judge
 from tests.faults.servers import Deployment, default_server
-from tests.faults.traffic import ITEMS, Ledger, Traffic, seeded
+from tests.faults.traffic import Ledger, Traffic, seeded
 
 ROOT = Path(__file__).parents[2]
 SETTLE_SECONDS = 90.0
@@ -188,7 +188,7 @@ def series(options: argparse.Namespace, size: Size) -> list[Result]:
 
 
 def make_bundles(folder: Path) -> dict[str, Path]:
-    """By clock: the shipped weights with shorter ticks, so that many close, and half of the items learned."""
+    """By clock: the shipped weights with shorter ticks, so that many close."""
     return {clock: _variant(folder / clock, seconds) for clock, seconds in (("event", 300), ("wall", 5))}
 
 
@@ -196,9 +196,6 @@ def _variant(folder: Path, tick: int) -> Path:
     shutil.copytree(shipped(), folder, dirs_exist_ok=True)
     spec = ModelSpec.load(folder / "spec.json")
     spec.model_copy(update={"item_tick": tick, "pop_step": tick}).save(folder / "spec.json")
-    ids = json.loads((folder / "item_ids.json").read_bytes())
-    learned = [f"item-{number}" for number in range(0, ITEMS, 2)]
-    (folder / "item_ids.json").write_text(json.dumps(learned + ids[len(learned) :]))
     manifest = json.loads((folder / "manifest.json").read_bytes())
     manifest["files"] = {name: sha256((folder / name).read_bytes()).hexdigest() for name in manifest["files"]}
     (folder / "manifest.json").write_text(json.dumps(manifest))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from service.adapters.bundle import Bundle
 from service.adapters.in_memory import InMemoryEventSource, InMemoryLog, InMemoryState, InMemoryStateStore
 from service.core.blobs import unpack_users
-from service.core.learned_items import LearnedItems
 from service.core.types import Event, ItemChange
 from service.event_path import Writer, accept, accept_items
 from tests.faults.oracle import TOLERANCE, Verdict, judge
@@ -18,7 +16,7 @@ from tests.faults.traffic import Batch, Document, Ledger, seeded
 from tests.faults.traffic import Writer as TrafficWriter
 from tests.process.toy import TOY_SPEC, ToyModel
 
-BUNDLE = Bundle(ToyModel(), LearnedItems([], np.zeros((0, TOY_SPEC.item_dim), np.float32)), "toy", "toy")
+BUNDLE = Bundle(ToyModel(), "toy", "toy")
 
 
 class End:
@@ -44,7 +42,7 @@ class End:
     def apply(self, state: InMemoryState) -> None:
         """In steps of 7 records, which are not the oracle's."""
         store = InMemoryStateStore(state)
-        writer = Writer(store, BUNDLE.model, BUNDLE.learned, store.acquire("w", 1_000))
+        writer = Writer(store, BUNDLE.model, store.acquire("w", 1_000))
         writer.resume()
         while len(records := InMemoryEventSource(self.log).read(writer.position.offset, 7, 0)):
             writer.step(records)

@@ -10,10 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-import numpy as np
 
 from service.adapters.bundle import Bundle
-from service.core.learned_items import LearnedItems
 from service.processes.api import make_server
 from service.processes.listening import listen
 from service.processes.worker import Worker
@@ -26,7 +24,7 @@ DEADLINE = 10.0  # seconds after which something that should have happened has n
 
 def toy_bundle() -> Bundle:
     model = ToyModel()
-    return Bundle(model, LearnedItems([], np.zeros((0, model.spec.item_dim), np.float32)), "toy-1", "toy")
+    return Bundle(model, "toy-1", "toy")
 
 
 class Running:

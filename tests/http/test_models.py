@@ -25,7 +25,7 @@ from tests.http.running import Running, assert_problem, event, toy_bundle
 from tests.paths.test_worker import until
 from tests.process.toy import ToyModel
 
-NEWER = Bundle(ToyModel(), toy_bundle().learned, "toy-2", "newer")
+NEWER = Bundle(ToyModel(), "toy-2", "newer")
 
 
 class ToyRegistry:

@@ -84,7 +84,7 @@ def test_the_worker_makes_profiles_with_it(valkey: EmbeddedValkey, prefix: str, 
     with FakeEndpoint(embedder=WordEmbedder(8)) as embedder:
         more = {"embed_url": embedder.url, "embed_model": "words", "state_timeout": 5.0}
         settings = load_settings(
-            log_url=valkey.log_url, state_url=valkey.state_url, prefix=prefix, bundle=make_bundle(tmp_path, ["tea"]),
+            log_url=valkey.log_url, state_url=valkey.state_url, prefix=prefix, bundle=make_bundle(tmp_path),
             clock="event", port=0, profiles="off", **more,
         )  # fmt: skip
         with Stack(settings, lambda *_: None) as stack, stack.client() as client:

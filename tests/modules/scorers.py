@@ -28,7 +28,7 @@ Make = Callable[[Dataset], Scorer]
 
 
 def toy_scorer(dataset: Dataset) -> StateScorer:
-    static = np.random.default_rng(3).normal(size=(dataset.n_items, TOY_SPEC.item_dim)).astype(np.float32)
+    static = np.random.default_rng(3).normal(size=(dataset.n_items, TOY_SPEC.static_dim)).astype(np.float32)
     state = State(ToyModel(), dataset.n_users, dataset.item_ids, static, dataset.items.available_from)
     return StateScorer(state)
 
@@ -36,7 +36,7 @@ def toy_scorer(dataset: Dataset) -> StateScorer:
 def network_scorer(dataset: Dataset) -> StateScorer:
     torch.manual_seed(0)
     spec = ModelSpec(dim=8, time_dim=4, neighbours=8, facet_dim=4, text_dim=1, item_tick=300, pop_step=600)
-    model = TorchModel(peregrine(spec, dataset.n_items).eval(), dataset.item_ids)
+    model = TorchModel(peregrine(spec).eval())
     return StateScorer(new_state(model, dataset, item_texts(dataset, None, 1)))
 
 

@@ -36,11 +36,11 @@ SWITCHED_OFF: dict[str, Callable[[Network], list[nn.Module]]] = {
 
 def built(name: str) -> Network:
     torch.manual_seed(0)
-    return COMPOSITIONS[name](SPEC, DATA.n_items).eval()
+    return COMPOSITIONS[name](SPEC).eval()
 
 
 def scores(network: Network) -> np.ndarray:
-    state = new_state(TorchModel(network, DATA.item_ids), DATA, TEXT)
+    state = new_state(TorchModel(network), DATA, TEXT)
     state.apply(to_events(DATA, SPEC))
     return state.score(np.arange(DATA.n_users), np.full(DATA.n_users, DATA.timestamp[-1] + 60))
 
@@ -67,7 +67,7 @@ def test_what_is_switched_off_has_no_say_and_has_one_in_the_default(name: str) -
 def test_the_rest_learns(name: str) -> None:
     network = built(f"peregrine-{name}").train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    Trainer(network, DATA, list(DATA.item_ids), TEXT, TrainingConfig(batch_events=64)).epoch(lambda _: None)
+    Trainer(network, DATA, TEXT, TrainingConfig(batch_events=64)).epoch(lambda _: None)
     moved = {key for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
     assert any(key.startswith("graph.") for key in moved)
     updater = {key for key in before if key.startswith("update_")}

@@ -35,7 +35,7 @@ def weights(folder: Path, item_ids: list[str], embedder: str | None = None) -> P
     torch.manual_seed(0)
     spec = ModelSpec(dim=8, time_dim=4, neighbours=4, text_dim=1, item_tick=300, embedder=embedder)
     folder.mkdir()
-    save_weights(TorchModel(peregrine(spec, len(item_ids)).eval(), item_ids), folder)
+    save_weights(TorchModel(peregrine(spec).eval()), folder)
     return folder
 
 

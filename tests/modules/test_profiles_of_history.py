@@ -76,7 +76,7 @@ def test_a_user_is_described_by_the_newest_of_their_own_rows_that_has_begun(rows
 
 def network(preset: str = "peregrine", gate: float = 0.0) -> Any:
     torch.manual_seed(0)
-    built = COMPOSITIONS[preset](SPEC, DATA.n_items)
+    built = COMPOSITIONS[preset](SPEC)
     for name, parameter in built.named_parameters():
         if name.endswith("gate"):
             parameter.data.fill_(gate)
@@ -85,13 +85,13 @@ def network(preset: str = "peregrine", gate: float = 0.0) -> Any:
 
 def trained(dataset: Dataset, preset: str = "peregrine") -> Any:
     built = network(preset)
-    Trainer(built, dataset, list(DATA.item_ids), TEXT, TrainingConfig(batch_events=64)).epoch(lambda _: None)
+    Trainer(built, dataset, TEXT, TrainingConfig(batch_events=64)).epoch(lambda _: None)
     return built
 
 
 def test_training_reads_the_profile_of_the_moment() -> None:
     told = replace(DATA, profiles=many())
-    memory = TrainingState(new_state(TorchModel(network(), DATA.item_ids), told, TEXT))
+    memory = TrainingState(new_state(TorchModel(network()), told, TEXT))
     part = to_events(told, SPEC).take(slice(100, 104))
     memory.apply(to_events(told, SPEC).take(slice(0, 100)))
     reads = read_and_apply(memory, part, np.ones(20, dtype=np.bool_))
@@ -117,8 +117,8 @@ def test_every_form_learns_from_profiles_and_is_served_without(form: str) -> Non
     }
     assert any(bool(gate.any()) for gate in gates.values())
     users, at = np.arange(8), np.full(8, 2_000)
-    told = new_state(TorchModel(network(preset, 1.0).eval(), DATA.item_ids), replace(DATA, profiles=many()), TEXT)
-    alone = new_state(TorchModel(network(preset, 1.0).eval(), DATA.item_ids), DATA, TEXT)
+    told = new_state(TorchModel(network(preset, 1.0).eval()), replace(DATA, profiles=many()), TEXT)
+    alone = new_state(TorchModel(network(preset, 1.0).eval()), DATA, TEXT)
     assert np.isfinite(alone.score(users, at)).all()
     assert not np.allclose(told.score(users, at), alone.score(users, at))
 
@@ -132,7 +132,7 @@ def test_no_profile_that_begins_later_changes_a_score() -> None:
     before = DATA.subset(DATA.timestamp < moment)
     scores = []
     for each in (profiles, changed, none):
-        model = TorchModel(network("peregrine-summed-facets", 1.0).eval(), DATA.item_ids)
+        model = TorchModel(network("peregrine-summed-facets", 1.0).eval())
         scorer = StateScorer(new_state(model, replace(DATA, profiles=each), TEXT))
         scorer.apply(before)
         scores.append(scorer.score(np.arange(8), np.full(8, moment)))

@@ -18,7 +18,6 @@ from model.data import Dataset, Split, split
 from model.presets import peregrine
 from model.spec import ModelSpec
 from model.stream import new_state, to_events
-from model.torch_model import TorchModel
 from model.train import selection_figure, train
 from model.training.config import TrainingConfig
 from model.training.plots import draw_curves
@@ -52,7 +51,7 @@ def test_training_learns_what_counts_cannot_say() -> None:
     torch.manual_seed(0)
     spec = with_statistics(ModelSpec(dim=16, time_dim=8, neighbours=8, text_dim=1), dataset)
     text = np.zeros((dataset.n_items, 1), dtype=np.float32)
-    trainer = Trainer(peregrine(spec, dataset.n_items), dataset, dataset.item_ids, text, config)
+    trainer = Trainer(peregrine(spec), dataset, text, config)
     losses: list[StepResult] = []
     for _ in range(9):
         trainer.epoch(losses.append)
@@ -84,7 +83,7 @@ def distance_to_a_replay(config: TrainingConfig) -> float:
     torch.manual_seed(0)
     spec = with_statistics(ModelSpec(dim=16, time_dim=8, neighbours=8, text_dim=1), dataset)
     text = np.zeros((dataset.n_items, 1), dtype=np.float32)
-    trainer = Trainer(peregrine(spec, dataset.n_items), dataset, dataset.item_ids, text, config)
+    trainer = Trainer(peregrine(spec), dataset, text, config)
     trained = trainer.epoch(lambda _: None).state.users["m"]
     state = new_state(trainer.model, dataset, text)
     state.apply(to_events(dataset, spec))
@@ -185,33 +184,6 @@ def test_curves_can_be_drawn_where_validation_has_no_first_time_pair(tmp_path: P
     report = {"next": {"all": {"ndcg@10": 0.1, "recall@20": 0.2}}}
     draw_curves([epoch | {"validation": report}], tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 1_000
-
-
-@pytest.mark.parametrize(("learning_rate", "anew"), [(0.5, 1), (0.05, 0)])
-def test_an_epoch_learns_ids_anew_if_it_is_long_enough(
-    learning_rate: float, anew: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dataset = two_camps(events=200)  # 4 steps
-    spec = with_statistics(ModelSpec(dim=16, time_dim=8, neighbours=8, text_dim=1), dataset)
-    text = np.zeros((dataset.n_items, 1), dtype=np.float32)
-    network = peregrine(spec, dataset.n_items)
-    trainer = Trainer(network, dataset, dataset.item_ids, text, replace(TINY, learning_rate=learning_rate))
-    drawn: list[bool] = []
-    forget = network.forget_ids
-    monkeypatch.setattr(network, "forget_ids", lambda: drawn.append(True) or forget())
-    for _ in range(2):
-        trainer.epoch(lambda _: None)
-    assert len(drawn) == anew
-
-
-def test_unknown_items_get_no_learned_vector() -> None:
-    spec = ModelSpec(dim=16, text_dim=3)
-    model = TorchModel(peregrine(spec, 2).eval(), ["a", "b"])
-    text = np.zeros((3, 3), dtype=np.float32)
-    x = model.static_of(["b", "new", "a"], text)
-    neutral = model.network.static_items.norm.bias.detach().numpy()
-    np.testing.assert_array_equal(x[1], neutral)
-    np.testing.assert_allclose(x[0], neutral + model.network.item_id[1].detach().numpy(), rtol=1e-6)
 
 
 def write_folder(dataset: Dataset, folder: Path) -> None:

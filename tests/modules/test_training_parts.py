@@ -58,7 +58,7 @@ def test_chances_are_in_proportion_and_come_to_what_is_wanted(sizes: list[float]
 
 
 def test_the_average_forgets_where_it_began_and_follows_more_and_more_slowly() -> None:
-    network = peregrine(ModelSpec(dim=8, time_dim=4, text_dim=3, facet_dim=2), 2)
+    network = peregrine(ModelSpec(dim=8, time_dim=4, text_dim=3, facet_dim=2))
     average = RunningAverage(network, keep=0.5)
     seen = []
     for value in (2.0, 4.0, 8.0, 16.0):

@@ -29,12 +29,12 @@ GRAPHS = ("update_users", "update_items", "static_items", "embed_users", "popula
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with weights at random, large enough that every term counts."""
     torch.manual_seed(0)
-    network = peregrine(SPEC, ITEMS)
+    network = peregrine(SPEC)
     with torch.no_grad():
         for weight in network.parameters():
             weight.add_(torch.randn_like(weight) * 0.05)
     folder = tmp_path_factory.mktemp("run")
-    save_weights(TorchModel(network, [f"item-{i}" for i in range(ITEMS)]), folder)
+    save_weights(TorchModel(network), folder)
     (folder / METRICS).write_text('{"epochs": 2}')
     return folder
 
@@ -56,9 +56,9 @@ def example(graph: Graph, batch: int, seed: int = 0) -> dict[str, Tensor]:
             inputs[name] = torch.arange(batch)
         elif name in ("gap", "since", "nb_gap"):
             inputs[name] = torch.exp(torch.rand(shape, generator=generator) * 17.0)
-        elif name in ("first", "has", "has_id", "nb_mask"):
+        elif name in ("has", "nb_mask"):
             inputs[name] = torch.randint(2, shape, generator=generator).float()
-        elif name in ("count", "gap_stats"):
+        elif name in ("count", "steps", "gap_stats"):
             inputs[name] = torch.randint(40, shape, generator=generator).float()
         else:
             inputs[name] = torch.randn(shape, generator=generator)
@@ -131,14 +131,13 @@ def test_a_bundle_is_small_whole_and_says_what_it_holds(bundle: Path) -> None:
     files = {path.name for path in bundle.iterdir()} - {"manifest.json"}
     assert files == {
         *(f"{name}.onnx" for name in GRAPHS),
-        *("items.safetensors", "item_ids.json", "weights.safetensors", "spec.json", "metrics.json"),
+        *("initial.safetensors", "weights.safetensors", "spec.json", "metrics.json"),
     }
     assert manifest["files"] == {name: sha256((bundle / name).read_bytes()).hexdigest() for name in files}
     assert (manifest["format"], manifest["version"]) == (FORMAT, "v1")
     assert sum(path.stat().st_size for path in bundle.iterdir()) < 10 * 2**20
-    tensors = load_file(bundle / "items.safetensors")
+    tensors = load_file(bundle / "initial.safetensors")
     assert {name: tensor.shape for name, tensor in tensors.items()} == {
-        "item_id": (ITEMS, SPEC.item_dim),
         "initial_user": (SPEC.dim,),
         "initial_item": (SPEC.item_dim,),
     }
@@ -147,7 +146,6 @@ def test_a_bundle_is_small_whole_and_says_what_it_holds(bundle: Path) -> None:
 
 def test_a_bundle_loads_as_the_run_it_came_from(run: Path, bundle: Path) -> None:
     ours, theirs = load_model(run), load_model(bundle)
-    assert ours.item_ids == theirs.item_ids
     assert ours.spec == theirs.spec == SPEC
     for name, tensor in ours.network.state_dict().items():
         assert torch.equal(tensor, theirs.network.state_dict()[name]), name
@@ -163,7 +161,6 @@ def test_a_bundle_is_not_written_over_another(run: Path, bundle: Path) -> None:
     [
         ("spec.json", None, "lacks .*spec.json"),
         ("weights.safetensors", b"torn", "do not fit together"),
-        ("item_ids.json", b'["one"]', "do not fit together"),
         ("spec.json", b'{"dim": 30}', "do not fit together"),
         ("spec.json", b'{"preset": "unheard"}', "preset 'unheard'"),
     ],

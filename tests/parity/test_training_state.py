@@ -30,7 +30,7 @@ TEXT: Float = np.random.default_rng(4).normal(size=(ITEMS, SPEC.text_dim)).astyp
 
 def make_model(seed: int = 0) -> TorchModel:
     torch.manual_seed(seed)
-    return TorchModel(peregrine(SPEC, ITEMS).eval(), DATASET.item_ids)
+    return TorchModel(peregrine(SPEC).eval())
 
 
 def walked(model: TorchModel, events: int = len(DATASET)) -> TrainingState:
@@ -54,7 +54,7 @@ def test_recomputed_memory_equals_the_stored_one(events: int) -> None:
     np.testing.assert_allclose(
         user.detach().numpy(), model.update_users(memory.state.users), rtol=1e-5, atol=2e-6, strict=True
     )
-    stored = memory.state.item_vectors[:, SPEC.item_dim :]
+    stored = memory.state.item_vectors[:, SPEC.static_dim :]
     np.testing.assert_allclose(item.detach().numpy(), stored, rtol=1e-5, atol=2e-6, strict=True)
 
 
@@ -108,10 +108,10 @@ def test_a_cut_history_is_that_of_a_user_who_began_with_it() -> None:
     whole = Steps.none(1, 3, SPEC.dim, SPEC.message_dim)
     whole.sum[:] = rng.normal(size=whole.sum.shape)
     whole.count[:], whole.gap[:] = 2.0, [0.0, 50.0, 700.0]
-    whole.first[:] = [1.0, 0.0, 0.0]
+    whole.steps[:] = [4.0, 5.0, 6.0]
     begun = Steps.none(1, 3, SPEC.dim, SPEC.message_dim)
     begun.sum[:], begun.count[:] = whole.sum, [0.0, 2.0, 2.0]
-    begun.gap[:], begun.first[:] = [0.0, 0.0, 700.0], [0.0, 1.0, 0.0]
+    begun.gap[:], begun.steps[:] = [0.0, 0.0, 700.0], [0.0, 0.0, 1.0]
     whole.forget(np.array([2]))
     memories = [steps.replay(network.update_users, network.initial_user) for steps in (whole, begun)]
     assert torch.equal(*memories)
@@ -128,7 +128,7 @@ def test_a_wholly_cut_history_is_the_initial_memory() -> None:
 def make_step(memory: TrainingState, model: TorchModel, config: TrainingConfig) -> TrainingStep:
     rng = np.random.default_rng(0)
     negatives = Negatives(np.ones(ITEMS, dtype=np.int64), 4, config.full_softmax, rng)
-    return TrainingStep(model, memory, DATASET.item_ids, TEXT, negatives, config, rng)
+    return TrainingStep(model, memory, TEXT, negatives, config, rng)
 
 
 def test_positives_do_not_stand_out_by_being_recomputed() -> None:
@@ -138,10 +138,10 @@ def test_positives_do_not_stand_out_by_being_recomputed() -> None:
     with torch.no_grad():
         for weight in model.network.update_items.parameters():
             weight.add_(0.1)
-    stored = memory.state.item_vectors[:, SPEC.item_dim :].copy()
+    stored = memory.state.item_vectors[:, SPEC.static_dim :].copy()
     step = make_step(memory, model, TrainingConfig(gradient_items=2))
     side = step.item_side(to_events(DATASET.subset(slice(AT, END)), SPEC), step.available(10**9))
-    np.testing.assert_array_equal(side.vectors.detach().numpy()[:, SPEC.item_dim :], stored)
+    np.testing.assert_array_equal(side.vectors.detach().numpy()[:, SPEC.static_dim :], stored)
     assert side.vectors.requires_grad
 
 
@@ -150,7 +150,7 @@ def test_a_step_cut_into_parts_has_the_gradient_of_the_whole() -> None:
     for cells in (2**20, 3 * ITEMS):
         model = make_model()
         memory = walked(model, AT)
-        step = make_step(memory, model, TrainingConfig(history_dropout=0.0, id_dropout=0.0, score_cells=cells))
+        step = make_step(memory, model, TrainingConfig(history_dropout=0.0, score_cells=cells))
         events = to_events(DATASET.subset(slice(AT, END)), SPEC)
         available = step.available(int(events.timestamp[0]))
         step.backward(step.item_side(events, available), read_and_apply(memory, events, available))
@@ -164,7 +164,7 @@ def test_a_training_score_is_the_served_score() -> None:
     """With nothing dropped, the loss of a step is what `State.score` says of its events."""
     model = make_model()
     memory = walked(model, AT)
-    config = TrainingConfig(history_dropout=0.0, id_dropout=0.0, discover_weight=1.0)
+    config = TrainingConfig(history_dropout=0.0, discover_weight=1.0)
     step = make_step(memory, model, config)
     events = to_events(DATASET.subset(slice(AT, END)), SPEC)
     available = step.available(int(events.timestamp[0]))
@@ -206,7 +206,7 @@ def test_moments_read_together_are_as_if_each_were_read_before_it_happened() -> 
             np.testing.assert_array_equal(getattr(mine, name), getattr(other, name), err_msg=name)
         own = slice(0, 21)  # before the features that tell of the item
         np.testing.assert_array_equal(mine.pair_features[:, own], other.pair_features[:, own])
-        for name in ("count", "gap", "first"):
+        for name in ("count", "gap", "steps"):
             np.testing.assert_array_equal(getattr(mine.steps, name), getattr(other.steps, name), err_msg=name)
         for name in ("m", "sum"):  # the same float32 sums and steps in batches of another size
             np.testing.assert_allclose(getattr(mine.steps, name), getattr(other.steps, name), rtol=1e-4, atol=1e-5)
@@ -220,12 +220,12 @@ def test_the_gradient_of_the_items_side_is_right_on_average() -> None:
     events = to_events(DATASET.subset(slice(AT, END)), SPEC)
     everything = np.ones(ITEMS, dtype=np.bool_)
     reads = read_and_apply(walked(model, AT), events, everything)
-    parts = ("popularity", "static_items", "update_items", "item_id")
+    parts = ("popularity", "static_items", "update_items")
     parameters = [p for name, p in model.network.named_parameters() if name.split(".")[0] in parts]
     directions = [torch.randn(p.shape, generator=torch.Generator().manual_seed(n)) for n, p in enumerate(parameters)]
 
     def gradients(wanted: int, count: int) -> np.ndarray:
-        step = make_step(memory, model, TrainingConfig(history_dropout=0.0, id_dropout=0.0, gradient_items=wanted))
+        step = make_step(memory, model, TrainingConfig(history_dropout=0.0, gradient_items=wanted))
         found = []
         for _ in range(count):
             model.network.zero_grad(set_to_none=True)
@@ -237,5 +237,5 @@ def test_the_gradient_of_the_items_side_is_right_on_average() -> None:
     assert (np.abs(whole) > 1e-6).mean() > 0.8
     error = sampled.std(axis=0) / np.sqrt(len(sampled))
     assert (sampled.std(axis=0) > 0).any()
-    # 4 standard errors, for some twenty parameters; learned ids take the whole gradient and do not vary
+    # 4 standard errors, for some twenty parameters
     np.testing.assert_array_less(np.abs(sampled.mean(axis=0) - whole), 4 * error + 1e-5 * np.abs(whole) + 1e-7)

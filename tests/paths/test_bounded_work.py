@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
 from model.process import pairs as pairs_module
@@ -13,7 +12,6 @@ from model.process.records import PAIR, Float, Int, Records, layout
 from model.spec import ModelSpec
 from service.adapters.in_memory import InMemoryEventSource, InMemoryLog, InMemoryState, InMemoryStateStore
 from service.core.blobs import unpack_users
-from service.core.learned_items import LearnedItems
 from service.core.types import Commit, Event
 from service.event_path import Writer, accept
 from tests.process.toy import TOY_SPEC, ToyModel
@@ -68,8 +66,7 @@ class World:
     def __init__(self, spec: ModelSpec = SPEC) -> None:
         self.model, self.state, self.log = CountingModel(spec), InMemoryState(), InMemoryLog()
         self.store = CountingStore(self.state)
-        learned = LearnedItems([], np.zeros((0, SPEC.item_dim), np.float32))
-        self.writer = Writer(self.store, self.model, learned, self.store.acquire("tests", 60_000))
+        self.writer = Writer(self.store, self.model, self.store.acquire("tests", 60_000))
         self.writer.resume()
 
     def apply(self, rows: Sequence[Row]) -> Commit:

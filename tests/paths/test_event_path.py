@@ -18,14 +18,12 @@ from service.adapters.exact_index import ExactIndex
 from service.adapters.in_memory import InMemoryEventSource, InMemoryLog, InMemoryState, InMemoryStateStore
 from service.core.blobs import unpack_items, unpack_users
 from service.core.feed_packing import unpack_feed
-from service.core.learned_items import LearnedItems
 from service.core.types import Event, ItemChange, Position
 from service.errors import Fenced, StateMismatch
 from service.event_path import Writer, accept, accept_items, check_state
 from tests.process.toy import TOY_SPEC, ToyModel
 
 Row = tuple[str, str, int]
-NO_LEARNED = LearnedItems([], np.zeros((0, TOY_SPEC.item_dim), dtype=np.float32))
 
 
 def events_of(rows: list[Row]) -> list[Event]:
@@ -40,7 +38,7 @@ def log_of(rows: list[Row]) -> InMemoryLog:
 
 def writer_on(state: InMemoryState) -> Writer:
     store = InMemoryStateStore(state)
-    writer = Writer(store, ToyModel(), NO_LEARNED, store.acquire("writer", 60_000))
+    writer = Writer(store, ToyModel(), store.acquire("writer", 60_000))
     writer.resume()
     return writer
 
@@ -51,7 +49,7 @@ def offline(rows: list[Row], item_ids: list[str], user_ids: list[str]) -> State:
         ToyModel(),
         len(user_ids),
         item_ids,
-        np.zeros((len(item_ids), TOY_SPEC.item_dim), np.float32),
+        np.zeros((len(item_ids), TOY_SPEC.static_dim), np.float32),
         np.full(len(item_ids), -NEVER),
     )
     count = len(rows)
@@ -144,7 +142,7 @@ def test_a_catalogue_change_moves_the_static_half_and_keeps_memory_and_counters(
     spec = TOY_SPEC.model_copy(update={"embedder": "toy", "text_dim": 4})
     log, stored = log_of([("a", "x", 1_000)]), InMemoryState()
     store = InMemoryStateStore(stored)
-    writer = Writer(store, ToyModel(spec), NO_LEARNED, store.acquire("writer", 60_000))
+    writer = Writer(store, ToyModel(spec), store.acquire("writer", 60_000))
     writer.resume()
     document = json.dumps({"title": "X"}).encode()
     vector = np.array([1, 2, 3, 4], dtype=np.float32)
@@ -166,17 +164,11 @@ def test_a_catalogue_change_moves_the_static_half_and_keeps_memory_and_counters(
     assert (row["available_from"], row["x"].tolist()) == (7, [0.0, 0.0])  # another embedder's vector says nothing here
 
 
-def test_learned_ids_reach_items_that_training_has_seen_and_no_others() -> None:
-    learned = LearnedItems(["x", "y"], np.array([[1, 2], [3, 4]], dtype=np.float32))
-    text = np.zeros((3, TOY_SPEC.text_dim), dtype=np.float32)
-    assert learned.static_half(["y", "unseen", "x"], text, ToyModel()).tolist() == [[3, 4], [0, 0], [1, 2]]
-
-
 def test_a_stalled_writer_is_fenced_and_changes_nothing() -> None:
     log, stored = log_of([("a", "x", 1_000), ("a", "y", 1_010)]), InMemoryState()
     store = InMemoryStateStore(stored)
     entries = InMemoryEventSource(log).read(0, 10, 0)
-    stalled = Writer(store, ToyModel(), NO_LEARNED, store.acquire("first", 0))
+    stalled = Writer(store, ToyModel(), store.acquire("first", 0))
     stalled.resume()
     writer = writer_on(stored)
     writer.step(entries.part(0, 1))
@@ -215,7 +207,7 @@ def test_state_of_another_log_and_state_ahead_of_its_log_are_refused() -> None:
     store, source = InMemoryStateStore(stored), InMemoryEventSource(log)
     epoch = store.acquire("writer", 60_000)
     check_state(store, source, "bundle", epoch)
-    writer = Writer(store, ToyModel(), NO_LEARNED, epoch)
+    writer = Writer(store, ToyModel(), epoch)
     writer.resume()
     writer.step(source.read(0, 10, 0))
     with pytest.raises(StateMismatch, match="belongs to log"):
@@ -244,7 +236,7 @@ def test_a_state_from_before_a_complete_erasure_is_made_again() -> None:
     store, source = InMemoryStateStore(stored), InMemoryEventSource(log)
     epoch = store.acquire("writer", 60_000)
     check_state(store, source, "bundle", epoch)
-    writer = Writer(store, ToyModel(), NO_LEARNED, epoch)
+    writer = Writer(store, ToyModel(), epoch)
     writer.resume()
     writer.step(source.read(0, 1, 0))
     log.erased = 1

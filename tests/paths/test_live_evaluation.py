@@ -16,7 +16,6 @@ from service.live_evaluation import FROZEN, MOST_PER_SECOND, POPULAR, LiveEvalua
 from service.ports import StateReader
 from service.replica import Replica, View
 from service.request_path import Request, recommend
-from tests.paths.test_event_path import NO_LEARNED
 from tests.paths.world import World
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +29,7 @@ def event(user: str, item: str, at: int) -> Event:
 
 
 async def evaluation_of(replica: Replica, world: World, share: float = 1.0) -> LiveEvaluation:
-    lines = Lines(Line(Bundle(world.model, NO_LEARNED, "v1", "toy"), replica))
+    lines = Lines(Line(Bundle(world.model, "v1", "toy"), replica))
     seconds = iter(range(10_000))
     made = LiveEvaluation(lines, share, lambda: float(next(seconds)))
     await made.freeze(lines.default)
@@ -75,7 +74,7 @@ async def test_while_a_new_model_is_checked_everybody_is_looked_for_in_its_lists
     async with world.serving() as serving:
         evaluation = await evaluation_of(serving.replica, world, 0.0)
         lines = evaluation.lines
-        lines._lines["new"] = Line(Bundle(world.model, NO_LEARNED, "v2", "new"), serving.replica)
+        lines._lines["new"] = Line(Bundle(world.model, "v2", "new"), serving.replica)
         lines.live = Live(1, None, (LiveModel(1, "v1", "toy", "ready"), LiveModel(2, "v2", "new", "checking")))
         await observe(evaluation, [event(f"user-{n % 7}", ITEMS[n], 3_000) for n in range(7)])
         beside = lines.beside["new"]
@@ -158,7 +157,7 @@ async def test_nothing_waits_for_the_copy_of_the_items() -> None:
     world = World()
     world.post(ROWS)
     async with world.serving() as serving:
-        lines = Lines(Line(Bundle(world.model, NO_LEARNED, "v1", "toy"), serving.replica))
+        lines = Lines(Line(Bundle(world.model, "v1", "toy"), serving.replica))
         evaluation = LiveEvaluation(lines, 1.0)
         assert await evaluation.look([event("user-1", ITEMS[0], 3_000)]) == []
         assert evaluation._freezing is not None

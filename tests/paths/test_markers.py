@@ -38,7 +38,7 @@ def test_events_after_the_marker_begin_a_new_record() -> None:
     world.mark(Erase("ann"))
     world.post([("ann", "z", 1_160)])
     row = record_of(world, "ann").rows[0]
-    assert (row["events"], row["moments"], row["first"], row["key"]) == (1, 1, 1, 1_160)
+    assert (row["events"], row["moments"], row["steps"], row["key"]) == (1, 1, 0, 1_160)
     fresh.post([("bob", "x", 1_010), ("ann", "z", 1_160)])
     assert record_of(fresh, "ann").pairs["count"].tolist() == record_of(world, "ann").pairs["count"].tolist()
 
@@ -68,8 +68,8 @@ def test_switching_on_starts_from_the_initial_state() -> None:
     world.post([("ann", "q", 1_400)])
     fresh.post([("ann", "q", 1_400)])
     row, expected = record_of(world, "ann").rows[0], record_of(fresh, "ann").rows[0]
-    assert {name: row[name].tolist() for name in ("m", "count", "events", "flags", "first")} == {
-        name: expected[name].tolist() for name in ("m", "count", "events", "flags", "first")
+    assert {name: row[name].tolist() for name in ("m", "count", "events", "flags", "steps")} == {
+        name: expected[name].tolist() for name in ("m", "count", "events", "flags", "steps")
     }
 
 

@@ -15,7 +15,7 @@ from service.core.types import Commit, Erase
 from service.errors import Fenced, StoreUnavailable
 from service.event_path import Writer, accept, accept_marker, apply_records
 from service.event_path.cache import RecordCache
-from tests.paths.test_event_path import NO_LEARNED, Row, assert_agrees, events_of, log_of, offline, rows_of
+from tests.paths.test_event_path import Row, assert_agrees, events_of, log_of, offline, rows_of
 from tests.process.toy import TOY_SPEC, ToyModel
 
 
@@ -38,7 +38,7 @@ class Unreliable(InMemoryStateStore):
 
 
 def overlapping(store: InMemoryStateStore) -> Writer:
-    writer = Writer(store, ToyModel(), NO_LEARNED, store.acquire("writer", 60_000), overlap=True)
+    writer = Writer(store, ToyModel(), store.acquire("writer", 60_000), overlap=True)
     writer.resume()
     return writer
 

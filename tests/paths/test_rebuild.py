@@ -35,7 +35,7 @@ def rebuild(
     store: InMemoryStateStore | None = None,
 ) -> bool:
     with Lease(store or world.generations.next(), "rebuild", 60.0) as lease:
-        attempt = Rebuild(lease, world.source, world.model, world.learned, bundle)
+        attempt = Rebuild(lease, world.source, world.model, bundle)
         return attempt.run(batch_size, stop or Flag(), tell)
 
 

@@ -13,7 +13,6 @@ from service.adapters.exact_index import ExactIndex
 from service.adapters.in_memory import InMemoryEventSource, InMemoryLog, InMemoryState
 from service.core.attributes import Attributes
 from service.core.blobs import unpack_items
-from service.core.learned_items import LearnedItems
 from service.core.types import Event, ItemChange, Position
 from service.errors import StoreUnavailable
 from service.event_path import Writer, accept, accept_items
@@ -21,6 +20,7 @@ from service.replica import Replica
 from service.request_path import Recommendation, Request, Serving, recommend
 from tests.paths.descriptions import described, what_matches
 from tests.paths.world import BUNDLE, SwitchedReader, World, until_ready
+from tests.process.toy import ToyModel
 
 
 def assert_equal_to_the_state(world: World, replica: Replica, state: InMemoryState | None = None) -> None:
@@ -195,8 +195,9 @@ class Next:
         self.store = world.generations.next()
         self.epoch = self.store.acquire("rebuild", 60_000)
         self.store.reset(self.epoch, Position(log_id=world.log.id, bundle=bundle))
-        vectors = np.random.default_rng(0).normal(size=(len(ITEMS), world.model.spec.item_dim)).astype(np.float32)
-        self.writer = Writer(self.store, world.model, LearnedItems(ITEMS, vectors), self.epoch)
+        model = ToyModel()
+        model.initial_item = np.random.default_rng(0).normal(size=model.spec.item_dim).astype(np.float32)
+        self.writer = Writer(self.store, model, self.epoch)
         self.writer.resume()
         self._log = InMemoryLog()
         self._log.append(accept_items([described(item, n) for n, item in enumerate(reversed(ITEMS))]))

@@ -47,7 +47,7 @@ def offline_state(rows: list[tuple[str, str, int]], item_ids: list[str]) -> Stat
         ToyModel(),
         len(USERS),
         item_ids,
-        np.zeros((len(item_ids), TOY_SPEC.item_dim), np.float32),
+        np.zeros((len(item_ids), TOY_SPEC.static_dim), np.float32),
         np.full(len(item_ids), -NEVER),
     )
     count = len(rows)

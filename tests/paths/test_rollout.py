@@ -17,14 +17,14 @@ from service.core.log_records import LogRecords
 from service.core.types import Commit, Position, Switch
 from service.errors import Fenced, StoreFull
 from service.event_path import ArchivedSource, Catalogue, Filling, Lease, Rollout
-from tests.paths.test_event_path import NO_LEARNED, Row
+from tests.paths.test_event_path import Row
 from tests.paths.test_rebuild import assert_same_state
 from tests.paths.world import World
 from tests.process.toy import ToyModel
 
 ROWS: list[Row] = [("abcd"[n % 4], "uvwxyz"[n * n % 6], 1_000 + 9 * n) for n in range(60)]
 NEW, OLD = LiveModel(0, "v2", "new"), LiveModel(0, "v1", "toy", "ready", switch=False)
-BUNDLE = Bundle(ToyModel(), NO_LEARNED, "v2", "new")
+BUNDLE = Bundle(ToyModel(), "v2", "new")
 
 
 class Stage:

@@ -28,7 +28,7 @@ from service.processes import worker as worker_module
 from service.processes.worker import Worker
 from service.settings import load_settings
 from service.wiring import WorkerServices
-from tests.paths.test_event_path import NO_LEARNED, Row, events_of
+from tests.paths.test_event_path import Row, events_of
 from tests.paths.test_rebuild import assert_same_state
 from tests.process.toy import ToyModel
 
@@ -49,7 +49,7 @@ class Deployment:
         self.log.append(accept(events_of(rows), [False] * len(rows)))
 
     def worker(self, bundle: str = "toy", owner: str = "one", source: InMemoryEventSource | None = None) -> Worker:
-        weights = Bundle(ToyModel(), NO_LEARNED, bundle, bundle)
+        weights = Bundle(ToyModel(), bundle, bundle)
         models = InMemoryLiveModels(self.generations)
         services = WorkerServices(source or InMemoryEventSource(self.log), self.generations, weights, models)
         return Worker(services, SETTINGS, owner=owner)
@@ -227,7 +227,7 @@ def test_a_leader_goes_on_in_the_generation_that_a_rebuild_made() -> None:
         until(deployment.applied)
         store = deployment.generations.next()
         with Lease(store, "rebuild", 60.0) as lease:
-            made = Rebuild(lease, InMemoryEventSource(deployment.log), ToyModel(), NO_LEARNED, "toy")
+            made = Rebuild(lease, InMemoryEventSource(deployment.log), ToyModel(), "toy")
             assert made.run(7, Flag(), lambda *_: None)
         until(lambda: deployment.generations.active.holder() == "one")  # though there was nothing to commit
         deployment.post(ROWS[30:])

@@ -17,7 +17,6 @@ from service.adapters.exact_index import ExactIndex
 from service.adapters.in_memory import InMemoryEventSource, InMemoryGenerations, InMemoryLog, InMemoryState
 from service.adapters.in_memory_reading import InMemoryActiveState
 from service.core.blobs import unpack_items, unpack_users
-from service.core.learned_items import LearnedItems
 from service.core.types import Erase, Event, ItemChange, Position, Switch
 from service.errors import StoreUnavailable
 from service.event_path import Writer, accept, accept_items, accept_marker
@@ -37,9 +36,8 @@ class World:
         self.log = InMemoryLog()
         self.state = InMemoryState(feed_length=feed_length, position=Position(log_id=self.log.id, bundle=BUNDLE))
         self.generations = InMemoryGenerations(self.state)
-        self.learned = LearnedItems([], np.zeros((0, self.model.spec.item_dim), np.float32))
         store = self.generations.current()
-        self.writer = Writer(store, self.model, self.learned, store.acquire("tests", 60_000), overlap)
+        self.writer = Writer(store, self.model, store.acquire("tests", 60_000), overlap)
         self.writer.resume()
         self.active = SwitchedState(InMemoryActiveState(self.generations, self.model.spec))
         self.source = InMemoryEventSource(self.log)

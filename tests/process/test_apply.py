@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.process.batch import Events
-from model.process.records import NEVER
+from model.process.item_codes import item_codes
+from model.process.records import NEVER, Float
 from model.process.state import State
 from model.process.user_features import user_features
 from model.spec import ModelSpec
@@ -19,7 +20,7 @@ USERS, ITEMS = 4, 6
 
 def make_state(spec: ModelSpec = TOY_SPEC) -> State:
     rng = np.random.default_rng(1)
-    static = rng.normal(size=(ITEMS, TOY_SPEC.item_dim)).astype(np.float32)
+    static = rng.normal(size=(ITEMS, TOY_SPEC.static_dim)).astype(np.float32)
     return State(ToyModel(spec), USERS, [f"item-{i}" for i in range(ITEMS)], static, np.full(ITEMS, -NEVER))
 
 
@@ -34,6 +35,11 @@ def make_events(rows: list[tuple[int, int, int]], first_offset: int = 1) -> Even
         np.ones(count, dtype=np.float32),
         np.arange(first_offset, first_offset + count),
     )
+
+
+def told(state: State) -> Float:
+    """(ITEMS, d) what a user's memory is told of each item."""
+    return np.concatenate([state.items["x"], item_codes(state.hash, state.model.spec.item_dim)], axis=1)
 
 
 def assert_same(a: State, b: State) -> None:
@@ -94,7 +100,7 @@ def test_a_basket_is_one_step_and_every_event_in_it_counts_at_once() -> None:
     row = state.users[0]
     assert (row["count"], row["moments"], row["events"], row["key"]) == (3, 1, 3, 1_000)
     np.testing.assert_array_equal(row["m"], state.model.initial_user)  # folded only when read, or by the next moment
-    mean = np.concatenate([state.items["x"][:3], state.items["m"][:3]], axis=1).mean(axis=0)
+    mean = told(state)[:3].mean(axis=0)
     expected = 0.5 * 0.5 + mean + 1.0  # hand-worked toy commit: gap 0, first moment
     np.testing.assert_allclose(state.model.update_users(state.users[:1])[0], expected, rtol=1e-6)
 
@@ -208,8 +214,7 @@ def test_with_a_step_for_each_event_a_basket_moves_memory_as_often_as_it_has_eve
         state.apply(make_events([(0, 5, 1_300)], first_offset=5))
     model, memory = ToyModel(each), np.full(TOY_SPEC.dim, 0.5, dtype=np.float32)
     for place, item in enumerate((1, 2, 4)):
-        shown = make_state().item_vectors[item]  # before the basket
-        memory = 0.5 * memory + shown + np.float32(place == 0)
+        memory = 0.5 * memory + told(three_steps)[item] + np.float32(place == 0)
     np.testing.assert_allclose(three_steps.users["m"][0], memory, rtol=1e-5)
     assert not np.allclose(one_step.users["m"][0], memory)
     np.testing.assert_array_equal(one_step.users["moments"], three_steps.users["moments"])

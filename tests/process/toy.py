@@ -8,7 +8,7 @@ from model.process.records import Float, Records
 from model.process.temporal_model import UserEmbeddings, UserInputs
 from model.spec import ModelSpec
 
-TOY_SPEC = ModelSpec(dim=4, time_dim=2, neighbours=8, popularity_dim=2, pair_dim=2, item_tick=100, pop_step=50)
+TOY_SPEC = ModelSpec(dim=8, time_dim=2, neighbours=8, popularity_dim=2, pair_dim=2, item_tick=100, pop_step=50)
 
 
 class ToyModel:
@@ -28,11 +28,11 @@ class ToyModel:
     def _commit(self, rows: Records) -> Float:
         width = rows["m"].shape[1]
         mean = rows["sum"][:, :width] / np.maximum(rows["count"], 1)[:, None]
-        stepped = 0.5 * rows["m"] + mean + np.log1p(rows["gap"])[:, None] / 100 + rows["first"][:, None]
+        stepped = 0.5 * rows["m"] + mean + np.log1p(rows["gap"])[:, None] / 100 + (rows["steps"] == 0)[:, None]
         return np.where(rows["count"][:, None] > 0, stepped, rows["m"]).astype(np.float32)
 
-    def static_items(self, text: Float, item_id: Float, has_id: Float) -> Float:
-        return (text[:, : self.spec.item_dim] + item_id * has_id[:, None]).astype(np.float32)
+    def static_items(self, text: Float) -> Float:
+        return text[:, : self.spec.static_dim].astype(np.float32)
 
     def embed_users(self, inputs: UserInputs) -> UserEmbeddings:
         near = (inputs.nb_v * inputs.nb_mask[..., None]).sum(axis=1)

@@ -12,7 +12,6 @@ import numpy as np
 
 from model.process.temporal_model import UserEmbeddings, UserInputs
 from service.adapters.bundle import Bundle
-from service.core.learned_items import LearnedItems
 from service.settings import Settings
 from service.wiring_profiles import build_profiler
 from tests.process.toy import TOY_SPEC, ToyModel
@@ -33,7 +32,7 @@ class FacetModel(ToyModel):
 
 def facet_bundle() -> Bundle:
     model = FacetModel(SPEC)
-    return Bundle(model, LearnedItems([], np.zeros((0, SPEC.item_dim), np.float32)), "facets-1", "facets")
+    return Bundle(model, "facets-1", "facets")
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def test_ten_thousand_users_are_described_once_each_though_profilers_are_killed(
         writes_of_profiles(server, prefix) as written,
     ):
         settings = load_settings(
-            log_url=valkey.log_url, state_url=valkey.state_url, prefix=prefix, bundle=make_bundle(tmp_path, ["i0"]),
+            log_url=valkey.log_url, state_url=valkey.state_url, prefix=prefix, bundle=make_bundle(tmp_path),
             clock="event", port=0, profiles="off", embed_url=fake.url, embed_model="words", state_timeout=5.0,
         )  # fmt: skip
         more = {
@@ -133,7 +133,7 @@ def test_a_days_tokens_are_not_passed(valkey: EmbeddedValkey, prefix: str, tmp_p
     limit = 60_000
     with FakeEndpoint(delay=0.01, embedder=WordEmbedder(32)) as fake, redis.Redis.from_url(valkey.state_url) as server:
         settings = load_settings(
-            log_url=valkey.log_url, state_url=valkey.state_url, prefix=prefix, bundle=make_bundle(tmp_path, ["i0"]),
+            log_url=valkey.log_url, state_url=valkey.state_url, prefix=prefix, bundle=make_bundle(tmp_path),
             clock="event", port=0, profiles="off", embed_url=fake.url, embed_model="words", state_timeout=5.0,
         )  # fmt: skip
         more = {
