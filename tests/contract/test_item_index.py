@@ -145,7 +145,9 @@ def test_what_is_handed_out_cannot_be_written() -> None:
         with pytest.raises(ValueError, match="read-only"):
             array[0] = array[1]
     index.apply(
-        FeedEntry(Position(2, 1_000, 10, 2), (), *no_counters(), np.array([0], np.uint32), np.full((1, TOY_SPEC.dim), 9.0))
+        FeedEntry(
+            Position(2, 1_000, 10, 2), (), *no_counters(), np.array([0], np.uint32), np.full((1, TOY_SPEC.dim), 9.0)
+        )
     )
     assert top(index, 1) == [0]
 
