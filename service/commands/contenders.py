@@ -17,7 +17,7 @@ from model.process.state import State
 if TYPE_CHECKING:
     from model.data import Dataset
 
-_MEMORY = ("m", "sum", "count", "gap", "first")
+_MEMORY = ("m", "sum", "count", "gap", "steps")
 
 
 class FrozenState:

@@ -164,7 +164,7 @@ def test_nothing_is_erased_without_the_persons_id_and_everything_with_it(
 def test_the_whole_frame_speaks_chinese_and_remembers_it(page: Page) -> None:
     page.goto("/")
     page.get_by_role("button", name="中文").click()
-    expect(page.get_by_role("link", name="隐私")).to_be_visible()
+    expect(page.get_by_role("navigation").get_by_role("link", name="隐私")).to_be_visible()
     page.goto("/health")
     expect(page.get_by_role("heading", name="健康")).to_be_visible()
     assert page.evaluate("document.documentElement.lang") == "zh-CN"

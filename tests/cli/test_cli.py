@@ -103,7 +103,7 @@ def test_a_wrong_setting_is_named_with_its_value() -> None:
 def test_a_bundle_with_a_wrong_hash_is_refused(tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text("{}")
     names = ["update_users", "update_items", "static_items", "embed_users", "popularity", "score_pairs"]
-    files = ["spec.json", "items.safetensors", "item_ids.json", *(f"{name}.onnx" for name in names)]
+    files = ["spec.json", "initial.safetensors", *(f"{name}.onnx" for name in names)]
     manifest = {"format": 1, "version": "v", "created": "now", "files": dict.fromkeys(files, "0" * 64)}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     done = peregrine("up", "--bundle", str(tmp_path), "--data-dir", str(tmp_path / "data"), "--port", "0")

@@ -34,7 +34,7 @@ def with_true_hashes(folder: Path) -> None:
     path.write_text(json.dumps(manifest))
 
 
-def test_a_whole_bundle_loads_with_its_learned_items(folder: Path) -> None:
+def test_a_whole_bundle_loads(folder: Path) -> None:
     bundle = load_bundle(folder)
     assert bundle.model.spec == SPEC
     assert len(bundle.hash) == 64

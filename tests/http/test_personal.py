@@ -10,6 +10,7 @@ import pytest
 
 from service.api import export
 from tests.http.running import Running, assert_problem, event
+from tests.process.toy import TOY_SPEC
 
 START = 1_700_000_000
 
@@ -126,7 +127,7 @@ def test_an_export_holds_the_record_and_every_event_and_says_where_it_ends(servi
     assert kinds == ["user", "neighbour", "neighbour", "pair", "pair", "event", "event", "end"]
     user, newest, _, pair, _, first, second, end = lines
     assert (user["user_id"], user["personalised"], user["events"], user["items"]) == ("known", True, 2, 2)
-    assert len(user["state"]["m"]) == 4
+    assert len(user["state"]["m"]) == TOY_SPEC.dim
     assert (newest["item_id"], newest["type"], newest["at"]) == ("b", "click", "2023-11-14T22:14:20Z")
     assert (pair["item_id"], pair["count"], len(pair["decayed"])) == ("a", 1, 3)
     assert first == {

@@ -71,7 +71,7 @@ def test_training_learns_what_counts_cannot_say() -> None:
 
 
 def test_memory_ends_an_epoch_as_the_weights_make_it_of_the_whole_stream() -> None:
-    """What is served is made by a replay under the final weights; only learned ids still move after the last one."""
+    """What is served is made by a replay under the final weights; what makes memory rests after the last one."""
     replayed, moved = (distance_to_a_replay(replace(TINY, replays=replays)) for replays in ([0.5, 0.8], []))
     assert replayed < 0.02
     assert moved > 5 * replayed
@@ -126,11 +126,18 @@ def test_epochs_are_chosen_by_both_tasks_and_the_best_is_reported(finished: RunF
     assert saved["validation"] == reports[best]
 
 
-def test_refitted_weights_know_the_items_of_validation_and_never_those_of_test_alone(finished: RunFolder) -> None:
+def test_refitted_weights_are_of_validation_too_and_never_of_the_test_part(finished: RunFolder, tmp_path: Path) -> None:
     dataset = two_camps(400)
     parts: Split = split(dataset)
-    seen = {dataset.item_ids[code] for code in dataset.item[: parts.validation.stop]}
-    assert set(load_model(finished.path).item_ids) == seen
+    others = [(parts.test, True), (parts.validation, False)]
+    for number, (part, same) in enumerate(others):
+        item = dataset.item.copy()
+        item[part] = (item[part] + 7) % dataset.n_items
+        folder = RunFolder(tmp_path / str(number))
+        folder.start("two-camps", TINY)
+        train(replace(dataset, item=item), TINY, folder, quiet())
+        found = weights_of(folder)
+        assert all(torch.equal(tensor, found[name]) for name, tensor in weights_of(finished).items()) == same
 
 
 def test_a_seed_gives_one_set_of_weights(finished: RunFolder, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ class Scripted:
 class Profiled:
     """A world, and what makes its profiles. `work` feeds the queue and refreshes until nobody is due."""
 
-    def __init__(self, rules: Rules = Rules(drift=0.5)) -> None:  # noqa: B008 - frozen; a toy memory turns with every event
+    def __init__(self, rules: Rules = Rules(drift=0.0)) -> None:  # noqa: B008 - frozen; a toy memory turns with every event
         self.world = World()
         self.clock = Clock()
         self.profiles: InMemoryProfiles = self.world.state.profiles
