@@ -54,7 +54,7 @@ class ProfileSettings(BaseSettings):
         21_600.0, ge=0, description="Seconds for which a profile is left alone, whatever the number of new events."
     )
     profile_drift: float = Field(
-        0.9,
+        0.5,
         ge=-1,
         le=1,
         description="Cosine of the user's memory to the one at the time of the profile below which it is due at once.",

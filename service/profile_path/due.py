@@ -22,7 +22,7 @@ class Rules:
     min_events: int = 3
     new_events: int = 5
     min_age: float = 6 * 3_600.0
-    drift: float = 0.9
+    drift: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
