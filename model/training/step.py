@@ -25,8 +25,8 @@ class ItemSide:
     """What a step scores: its columns, their vectors v (K, d) and popularity dimensions P (K, P), both leaves of the
     graph, and what they are made of.
 
-    features: (K, F_pop); tick: of the log's time; touched, steps: the codes of
-    the items that the step's events move, ascending, and their last ticks as they are before that.
+    features: (K, F_pop); tick: of the log's time; touched, steps: the codes of the items that the step's events move,
+    ascending, and their last ticks as they are before that.
     """
 
     columns: Columns
@@ -103,10 +103,10 @@ class TrainingStep:
     def _pass_on(self, side: ItemSide) -> None:
         """Hands the gradient of the items' side on to the weights that it was made with.
 
-        They take it from a sample of the columns, each drawn with a chance in
-        proportion to the size of its gradient and weighted by the inverse: right on average, and near the whole, for
-        few columns have most of it. Their values are not used, only their gradient: recomputed memory would tell, under
-        weights that moved since, the positives from the rest.
+        They take it from a sample of the columns, each drawn with a chance in proportion to the size of its gradient
+        and weighted by the inverse: right on average, and near the whole, for few columns have most of it. Their values
+        are not used, only their gradient: recomputed memory would tell, under weights that moved since, the positives
+        from the rest.
         """
         gradient = torch.cat([_of(side.vectors), _of(side.popularity)], dim=1)  # (K, d + P)
         chance = chances(gradient.norm(dim=1).numpy(), self._config.gradient_items)
