@@ -59,6 +59,15 @@ def _untrained_updater(network: Network) -> None:
     network.update_items.requires_grad_(False)
 
 
+def _random_updater(network: Network) -> None:
+    """Not even begun: the usual first weights, which training leaves, as a released implementation of DynLLM does."""
+    for updater in (network.update_users, network.update_items):
+        for part in updater.modules():
+            if isinstance(part, nn.Linear):
+                part.reset_parameters()
+    _untrained_updater(network)
+
+
 def _no_codes(network: Network) -> None:
     """A user's memory hears nothing of which item it was, so that memory begins without what it holds at first."""
     codes = slice(network.spec.static_dim, network.spec.dim)
@@ -81,6 +90,7 @@ def _no_time_encoding(network: Network) -> None:
 ABLATED: Mapping[str, Preset] = {
     "no-memory": _changed(_no_memory),
     "untrained-updater": _changed(_untrained_updater),
+    "random-updater": _changed(_random_updater),
     "no-attention": _silenced("neighbours"),
     "no-time-encoding": _changed(_no_time_encoding),
     "no-projection": _changed(lambda network: still(network.projection)),

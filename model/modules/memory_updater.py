@@ -42,8 +42,9 @@ class MemoryUpdater(nn.Module):
         super().__init__()
         self.is_code: Tensor
         self.phi = TimeEncoding(time_dim)
-        self.from_input = nn.Linear(message_dim + time_dim + 2, 3 * memory_dim)  # W_g, W_z, W_n
-        self.from_memory = nn.Linear(memory_dim, 3 * memory_dim)  # U_g, U_z, U_n
+        width = message_dim + time_dim + 2
+        self.input_gates, self.memory_gates = (nn.Linear(n, 2 * memory_dim) for n in (width, memory_dim))  # g, z
+        self.input_content, self.memory_content = (nn.Linear(n, memory_dim) for n in (width, memory_dim))  # n
         is_code = torch.zeros(message_dim)
         is_code[slice(*codes)] = 1.0
         self.register_buffer("is_code", is_code, persistent=False)
@@ -51,21 +52,23 @@ class MemoryUpdater(nn.Module):
 
     @torch.no_grad()
     def _start_as_average(self, dim: int, begins_as: tuple[int, int], spans: tuple[float, float]) -> None:
-        for part in (self.from_input, self.from_memory):
+        for part in (self.input_gates, self.memory_gates, *self.content):
             part.weight.mul_(SMALL)
             part.bias.zero_()
-        self.from_input.weight[dim : 2 * dim, -1] = torch.linspace(*spans, dim)[torch.randperm(dim)]
-        self.from_input.weight[2 * dim :, slice(*begins_as)] += torch.eye(dim)
+        self.input_gates.weight[dim:, -1] = torch.linspace(*spans, dim)[torch.randperm(dim)]
+        self.input_content.weight[:, slice(*begins_as)] += torch.eye(dim)
+
+    @property
+    def content(self) -> tuple[nn.Linear, nn.Linear]:
+        """W_n and U_n: what a step brings, as against how much of it is kept."""
+        return self.input_content, self.memory_content
 
     def forward(self, m: Tensor, total: Tensor, count: Tensor, gap: Tensor, steps: Tensor) -> Tensor:
         """m (B, d), total = r.sum (B, r), count, gap [s], steps (B,) -> (B, d)."""
         number = count.clamp(min=1.0).unsqueeze(-1)
         mean = total * (self.is_code * number.rsqrt() + (1.0 - self.is_code) / number)
         x = torch.cat([mean, self.phi(gap), torch.stack([torch.log1p(count), torch.log1p(steps)], dim=-1)], dim=-1)
-        x_reset, x_keep, x_new = self.from_input(x).chunk(3, dim=-1)
-        m_reset, m_keep, m_new = self.from_memory(m).chunk(3, dim=-1)
-        reset = torch.sigmoid(x_reset + m_reset)
-        keep = torch.sigmoid(x_keep + m_keep)
-        new = torch.tanh(x_new + reset * m_new)
+        reset, keep = torch.sigmoid(self.input_gates(x) + self.memory_gates(m)).chunk(2, dim=-1)
+        new = torch.tanh(self.input_content(x) + reset * self.memory_content(m))
         stepped = (1.0 - keep) * new + keep * m
         return torch.where(count.unsqueeze(-1) > 0, stepped, m)

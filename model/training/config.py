@@ -46,8 +46,9 @@ class TrainingConfig:
     count_rate: float = 6e-3
     """Learning rate of the networks over counters: popularity, pairs and habits."""
     memory_rate: float = 1e-4
-    """Learning rate of the memory updaters. What a memory is, thousands of steps made: at the full rate updaters change
-    faster than memory is made, and what it began with, averages of what happened, is gone before anything is better."""
+    """Learning rate of what a step brings into memory; gates learn at the usual one. A memory is made by thousands of
+    steps: at the full rate what they bring changes faster than memory is made, and what it began with, averages of what
+    happened, is gone before anything is better."""
     warm_up: int = 50
     """Steps over which the rates rise."""
     last_rate: float = 0.05

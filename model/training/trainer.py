@@ -152,10 +152,11 @@ def _makes_memory(average: Network, network: Network) -> list[tuple[torch.nn.Par
 
 
 def _groups(network: Network, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Parameters by rate and decay: networks over counters learn faster, updaters slowly; norms do not decay."""
+    """Parameters by rate and decay: networks over counters learn faster, what memory takes in slowly; norms do not
+    decay."""
     paces = (
         (config.count_rate, (network.popularity, network.score_pairs, network.habits)),
-        (config.memory_rate, (network.update_users, network.update_items)),
+        (config.memory_rate, (*network.update_users.content, *network.update_items.content)),
     )
     rates = {id(p): rate for rate, parts in paces for part in parts for p in part.parameters()}
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}

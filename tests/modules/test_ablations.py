@@ -71,4 +71,11 @@ def test_the_rest_learns(name: str) -> None:
     moved = {key for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
     assert any(key.startswith("graph.") for key in moved)
     updater = {key for key in before if key.startswith("update_")}
-    assert bool(updater & moved) == (name not in ("no-memory", "untrained-updater"))
+    assert bool(updater & moved) == (name not in ("no-memory", "untrained-updater", "random-updater"))
+
+
+def test_a_random_updater_does_not_begin_as_an_average() -> None:
+    random, new = built("peregrine-random-updater"), built("peregrine")
+    for name in ("update_users", "update_items"):
+        weights = [getattr(network, name).input_content.weight for network in (random, new)]
+        assert weights[0].abs().max() < 0.5 < weights[1].abs().max()

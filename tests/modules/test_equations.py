@@ -67,7 +67,8 @@ def test_memory_without_open_messages_stays_to_the_last_bit() -> None:
 def test_the_updater_is_a_gru_step() -> None:
     update = MemoryUpdater(2, 3, 2, begins_as=(0, 2), spans=(1.0, 1.0))
     zeroed(update)
-    update.from_input.bias.copy_(torch.tensor([0.0, 0.0, math.log(3.0), math.log(3.0), 0.5, -1.0]))
+    update.input_gates.bias.copy_(torch.tensor([0.0, 0.0, math.log(3.0), math.log(3.0)]))
+    update.input_content.bias.copy_(torch.tensor([0.5, -1.0]))
     memory, none = torch.tensor([[1.0, 2.0]]), torch.zeros(1)
     after = update(memory, torch.ones(1, 3), torch.ones(1), none, none)
     keep = 0.75  # sigmoid(log 3)
@@ -78,8 +79,8 @@ def test_the_updater_is_a_gru_step() -> None:
 def test_the_reset_gate_holds_back_what_memory_says_of_the_new_value() -> None:
     update = MemoryUpdater(2, 3, 2, begins_as=(0, 2), spans=(1.0, 1.0))
     zeroed(update)
-    update.from_input.bias.copy_(torch.tensor([0.0, 0.0, -50.0, -50.0, 0.0, 0.0]))  # reset 1/2, keep 0
-    update.from_memory.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0, 3.0]))
+    update.input_gates.bias.copy_(torch.tensor([0.0, 0.0, -50.0, -50.0]))  # reset 1/2, keep 0
+    update.memory_content.bias.copy_(torch.tensor([1.0, 3.0]))
     none = torch.zeros(1)
     after = update(torch.ones(1, 2), torch.ones(1, 3), torch.ones(1), none, none)
     torch.testing.assert_close(after[0], torch.tensor([math.tanh(0.5), math.tanh(1.5)]))
@@ -88,7 +89,7 @@ def test_the_reset_gate_holds_back_what_memory_says_of_the_new_value() -> None:
 def test_the_updater_sees_the_mean_message_the_codes_the_gap_the_count_and_the_steps() -> None:
     update = MemoryUpdater(2, 3, 2, begins_as=(0, 2), spans=(1.0, 1.0), codes=(1, 2))
     seen: list[Tensor] = []
-    update.from_input.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    update.input_gates.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
     total, count, steps = torch.tensor([[8.0, 6.0, 4.0]]), torch.tensor([4.0]), torch.tensor([2.0])
     update(torch.zeros(1, 2), total, count, torch.tensor([0.0]), steps)
     torch.testing.assert_close(seen[0], torch.tensor([[2.0, 3.0, 1.0, 1.0, 0.0, math.log(5.0), math.log(3.0)]]))
