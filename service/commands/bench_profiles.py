@@ -21,7 +21,7 @@ from service.client import Client
 from service.commands import bundles, datasets, terminal
 from service.commands.posting import Account
 from service.commands.slow_endpoint import SlowEndpoint
-from service.errors import PeregrineError
+from service.errors import ConfigurationError, PeregrineError
 from service.processes.all_in_one import Stack
 from service.processes.supervised import Child, environment
 from service.settings import Settings, load_settings
@@ -40,7 +40,12 @@ class Stalled(PeregrineError):
 
 
 def run(users: int, seconds: float, concurrency: int, profilers: int, as_json: bool) -> None:
-    """seconds: of a call; concurrency: calls at once, shared by `profilers` processes. On a stack of its own."""
+    """seconds: of a call; concurrency: calls at once, shared by `profilers` processes. On a stack of its own.
+
+    Raises ConfigurationError where some process would have none.
+    """
+    if profilers > concurrency:
+        raise ConfigurationError(f"--profilers {profilers} share --concurrency {concurrency}: allow each a call at once")
     with TemporaryDirectory(prefix="peregrine-bench-") as folder:
         settings = load_settings(
             data_dir=Path(folder), state_url=None, log_url=None, bundle=bundles.shipped(), port=0, clock="event",

@@ -96,6 +96,11 @@ def test_a_process_without_a_store_says_which_setting_is_missing(process: str) -
     assert_one_clear_error(peregrine(process), "PEREGRINE_STATE_URL")
 
 
+def test_more_profilers_than_calls_at_once_are_refused() -> None:
+    asked = ("bench", "profiles", "--profilers", "9", "--concurrency", "8")
+    assert_one_clear_error(peregrine(*asked), "--profilers 9", "--concurrency 8")
+
+
 def test_a_wrong_setting_is_named_with_its_value() -> None:
     assert_one_clear_error(peregrine("config", port="many"), "PEREGRINE_PORT=many")
 
