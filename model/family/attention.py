@@ -60,9 +60,10 @@ def attend(layer: nn.Module, state: GraphState, nodes: Tensor, at: Tensor, own: 
 
 
 class GraphAttention(nn.Module):
-    """One layer of attention over nodes as they stand: what a node gives into DyRep's messages.
+    """tanh of one layer of attention over nodes as they stand: what a node gives into DyRep's messages.
 
-    sees: memory (B, d) and nodes (B,) to what is seen of them (B, d).
+    Without tanh, the sigmoid of DyRep's structural term, what is given grows without end along the stream and the
+    memory of all saturates. sees: memory (B, d) and nodes (B,) to what is seen of them (B, d).
     """
 
     def __init__(self, layer: NeighbourAttention, sees: Callable[[Tensor, Tensor], Tensor]) -> None:
@@ -75,4 +76,4 @@ class GraphAttention(nn.Module):
         def values(near: Tensor, _at: Tensor) -> Tensor:
             return self._sees(state.memory[near], near)
 
-        return attend(self.layer, state, nodes, at, values(nodes, at), values)
+        return attend(self.layer, state, nodes, at, values(nodes, at), values).tanh()

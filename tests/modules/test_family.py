@@ -117,6 +117,20 @@ def test_the_attention_inside_the_messages_of_dyrep_learns() -> None:
     assert moved(network, before, f"message.parts.{place}.attention.layer.attention")
 
 
+def test_what_nodes_of_dyrep_give_is_bounded_whatever_its_weights() -> None:
+    events = two_camps(100)
+    setting, on = FamilySetting.model_validate(SMALL), Stream.of(events)
+    network = dyrep(setting, on)
+    with torch.no_grad():
+        for name, weights in network.named_parameters():
+            if ".attention." in name:
+                weights.mul_(100.0)
+    state = network.empty_state(setting.dim, setting.neighbours, on.start)
+    for rows in whole_timestamps(events.timestamp, 10):
+        network.process(state, Batch.of(events).take(rows))
+    assert 0.5 < state.given.abs().max() <= 1.0
+
+
 def test_memories_of_jodie_have_length_one() -> None:
     events = two_camps(100)
     setting, on = FamilySetting.model_validate(SMALL), Stream.of(events)
