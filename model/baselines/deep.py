@@ -11,21 +11,15 @@ from model.baselines.ngcf import ngcf
 from model.baselines.sasrec import sasrec
 
 _GRAPH = grid(layers=(1, 2), dropout=(0.1, 0.5))
+_SEQUENCE = grid(learning_rate=(1e-2, 3e-3), dim=(64, 128), dropout=(0.2, 0.5))
+"""Smaller rates stay at popularity for more rounds than patience has."""
 
 DEEP: tuple[Entry, ...] = (
     Entry("gcn", gcn, _GRAPH, static=True, patience=3),
     Entry("gat", gat, _GRAPH, static=True, patience=3),
     Entry("ngcf", ngcf, _GRAPH, static=True, patience=3),
     Entry("lightgcn", lightgcn, grid(layers=(2, 1, 3), weight_decay=(0.01, 1.0)), static=True, patience=3),
-    Entry(
-        "sasrec", sasrec, grid(learning_rate=(3e-3, 1e-3), dropout=(0.2, 0.5), dim=(64, 128)), static=True, patience=2
-    ),
-    Entry(
-        "gru4rec",
-        gru4rec,
-        grid(layers=(1,), learning_rate=(3e-3, 1e-3), dropout=(0.2, 0.5), dim=(64, 128)),
-        static=True,
-        patience=2,
-    ),
+    Entry("sasrec", sasrec, _SEQUENCE, static=True, patience=4),
+    Entry("gru4rec", gru4rec, tuple({"layers": 1, **setting} for setting in _SEQUENCE), static=True, patience=4),
 )
 """Softmax loss in all of them."""

@@ -29,7 +29,7 @@ from model.metrics import Score
 
 USERS_A_STEP = 512
 STEPS_A_ROUND = 20
-ROUNDS = 30
+ROUNDS = 100
 CLIP = 1.0
 
 

@@ -25,7 +25,7 @@ from model.metrics import Score
 
 WINDOWS_A_STEP = 64
 STEPS_A_ROUND = 40
-ROUNDS = 50
+ROUNDS = 200
 CLIP = 1.0
 START = 0
 """The token before the first event, and behind the last of a short window, where nothing reads it. Items follow."""
