@@ -84,7 +84,7 @@ class _Run:
     def __init__(self, dataset: Dataset, config: TrainingConfig, folder: RunFolder, console: Console) -> None:
         self._config, self._folder, self._console = config, folder, console
         self._parts: Split = split(dataset)
-        self._spec = _spec(dataset.subset(self._parts.train), config, console)
+        self._spec = spec_of(dataset.subset(self._parts.train), config, console)
         self._text = item_texts(dataset, self._spec.embedder, self._spec.text_dim)
         self._dataset = attach(dataset, config.profiles, config.profile_form, self._spec, self._text)
         if self._dataset.profiles is not None:
@@ -200,7 +200,7 @@ def _both(losses: _Losses, bar: ProgressBar) -> Callable[[StepResult], None]:
     return on_step
 
 
-def _spec(training: Dataset, config: TrainingConfig, console: Console) -> ModelSpec:
+def spec_of(training: Dataset, config: TrainingConfig, console: Console) -> ModelSpec:
     """Widths of the config, statistics of the training part, the text embedder if it is installed."""
     widths = {"preset": config.preset, "dim": config.dim, "time_dim": config.time_dim, "neighbours": config.neighbours}
     if has_sentence_encoder():
