@@ -21,7 +21,7 @@ class TrainingConfig:
     """
 
     preset: str = "peregrine"
-    dim: int = 128
+    dim: int = 256
     time_dim: int = 32
     neighbours: int = 32
 

@@ -20,14 +20,14 @@ from service.core.blobs import pack_items, pack_users
 from service.core.types import Commit, Position
 from service.embedded import EmbeddedValkey
 
-DIMS = (64, 128)
+DIMS = (64, 128, 256)
 PAIRS = 20
 """Distinct items of a user, on average: 1 to 39, evenly."""
 _STEP = 5_000
 
 
 def measure(folder: Path, entities: int) -> dict[str, Any]:
-    """Bytes per user and per item at `entities` of each, for two widths. The first width's also at the top."""
+    """Bytes per user and per item at `entities` of each, for each width. The first width's also at the top."""
     by_dim = {dim: _measure(folder / str(dim), entities, dim) for dim in DIMS}
     first = by_dim[DIMS[0]]
     return {
