@@ -45,7 +45,9 @@ def run(users: int, seconds: float, concurrency: int, profilers: int, as_json: b
     Raises ConfigurationError where some process would have none.
     """
     if profilers > concurrency:
-        raise ConfigurationError(f"--profilers {profilers} share --concurrency {concurrency}: allow each a call at once")
+        raise ConfigurationError(
+            f"--profilers {profilers} share --concurrency {concurrency}: allow each a call at once"
+        )
     with TemporaryDirectory(prefix="peregrine-bench-") as folder:
         settings = load_settings(
             data_dir=Path(folder), state_url=None, log_url=None, bundle=bundles.shipped(), port=0, clock="event",
