@@ -4,8 +4,8 @@ VENV ?= .venv
 # Any CPU or CUDA build of this version will do: TORCH may carry pip options, too.
 TORCH ?= torch==2.13.0
 ARGS ?=
-# Two processes, each file of tests in one of them, in the order of the tree: files of few tests are not the short ones.
-PYTEST_ARGS ?= --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+# Three processes on two cores, for tests wait for servers; each file in one of them, in the order of the tree: files of few tests are not the short ones.
+PYTEST_ARGS ?= --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 # ONNX Runtime's own builds report to their maker unless told otherwise.
 export ORT_DISABLE_TELEMETRY := 1
