@@ -112,8 +112,10 @@ class Steps:
         begins = torch.from_numpy(self.steps[nodes, oldest] == 0).unsqueeze(1)
         memory = torch.where(begins, initial, torch.from_numpy(self.m[nodes, oldest]))
         for step in np.flatnonzero(self.count.any(axis=0)):
-            inputs = (torch.from_numpy(v[:, step]) for v in (self.sum, self.count, self.gap, self.steps))
-            memory = update(memory, *inputs)
+            made = np.flatnonzero(self.count[:, step])
+            inputs = (torch.from_numpy(v[made, step]) for v in (self.sum, self.count, self.gap, self.steps))
+            here = torch.from_numpy(made)
+            memory = memory.index_copy(0, here, update(memory[here], *inputs))
         return memory
 
 
