@@ -59,11 +59,13 @@ async def _backlog(services: ApiServices) -> tuple[Backlog, list[str]]:
 
 @router.get("/version", summary="What is running")
 async def get_version(request: Request) -> Version:
-    bundle = services_of(request).lines.default.bundle
+    services = services_of(request)
+    bundle = services.lines.default.bundle
     return Version(
         name=NAME,
         version=RELEASE,
         model=bundle.version,
         preset=bundle.model.spec.preset,
         bundle=bundle.hash,
+        clock=services.settings.clock,
     )

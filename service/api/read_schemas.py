@@ -277,7 +277,7 @@ class Live(BaseModel):
 
 
 class Version(BaseModel):
-    """bundle: hash of the weights; `none` without a bundle."""
+    """bundle: hash of the weights; `none` without a bundle. clock: what `now` is, the time of day or of the log."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -288,6 +288,7 @@ class Version(BaseModel):
                     "model": "2026-01-30",
                     "preset": "peregrine",
                     "bundle": "9f2c...",
+                    "clock": "wall",
                 }
             ]
         }
@@ -298,3 +299,4 @@ class Version(BaseModel):
     model: str
     preset: str
     bundle: str
+    clock: Literal["wall", "event"]

@@ -1,7 +1,8 @@
 """`peregrine replay`: the data set once more as if it were now, over HTTP, with the evaluator counting along.
 
 All lists of one timestamp are asked for after everything before it is applied, then that timestamp's events are
-posted: what `peregrine evaluate` does offline, here against the running service.
+posted: what `peregrine evaluate` does offline, here against the running service. The figures are the same where events
+are the service's clock.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _REFRESH = 0.5
 """Seconds between two looks at the running metrics."""
+_RECENT = 86_400
+"""Seconds of age up to which events are of now, for a service by the wall clock."""
 
 
 @dataclass
@@ -61,7 +64,13 @@ def run(
         rows = datasets.row_at(dataset, start), datasets.row_at(dataset, stop)
         if rows[0] >= rows[1]:
             raise ConfigurationError(f"there are no events between {start} and {stop} of {dataset.name}")
-        report = replay(client, dataset, rows, every, pace)
+        clock = client.version()["clock"]
+        if clock == "wall" and time.time() - dataset.timestamp[rows[0]] > _RECENT:
+            terminal.say(
+                "these events are over, and the service goes by the time of day: its lists are of what is popular now, "
+                "not then. For the figures of `peregrine evaluate` replay into one with PEREGRINE_CLOCK=event"
+            )
+        report = replay(client, dataset, rows, every, pace) | {"clock": clock}
     if as_json:
         terminal.print_json(report)
     else:

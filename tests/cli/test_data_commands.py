@@ -45,7 +45,7 @@ def test_replay_counts_both_tasks_of_the_part_asked_for(folder: Path, url: str) 
     done = peregrine(*arguments, "--to", "0.95")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert (report["start"], report["stop"], report["every"]) == (172, 192, 1)
+    assert (report["start"], report["stop"], report["every"], report["clock"]) == (172, 192, 1, "event")
     assert report["metrics"]["next"]["all"]["n"] == 20
     assert set(report["metrics"]) <= {"next", "discover"}
     assert report["events_per_second"] > 0

@@ -86,6 +86,7 @@ def test_a_history_moves_from_gorse_and_from_a_table(service: Running, tmp_path:
     with gorse() as place:
         done = follow(DOCS / "moving.md", tmp_path, service.port, localhost_8087=place)
     assert done.returncode == 0, done.stderr
+    assert "PEREGRINE_CLOCK=event" in done.stderr  # a replay of what is long over, by the time of day
     rows = [json.loads(line) for line in (tmp_path / "history" / "interactions.ndjson").read_text().splitlines()]
     assert len(rows) == 40
     assert service.http.get("/v1/users/u1?pairs=true").json()["events"] == 10

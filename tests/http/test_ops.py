@@ -38,6 +38,7 @@ def test_version_names_release_and_weights(service: Running, bare: Running) -> N
         "model": "toy-1",
         "preset": "peregrine",
         "bundle": "toy",
+        "clock": "event",
     }
     assert bare.http.get("/version").json()["bundle"] == "none"
 
