@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from model.compare.files import write_json
+from model.compare.files import write_rows
 from model.compare.run import FROZEN, LIVE, Run
 from model.metrics import Judged, load_judged
 
@@ -64,8 +64,8 @@ def standings(folder: Path, names: Sequence[str], seeds: int) -> list[Standing]:
 
 
 def write_results(folder: Path, found: Sequence[Standing]) -> None:
-    """Rows of model, seed, task, stratum, metric, value."""
-    write_json(folder / RESULTS, [row for standing in found for row in _rows(standing)])
+    """Rows of model, seed, task, stratum, metric, value, each on a line."""
+    write_rows(folder / RESULTS, (row for standing in found for row in _rows(standing)))
 
 
 def _rows(standing: Standing) -> Iterator[dict[str, Any]]:
