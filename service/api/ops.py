@@ -7,8 +7,8 @@ from importlib.metadata import version
 from fastapi import APIRouter, Request
 
 from model.process.records import NEVER
+from service.api.ops_schemas import Live, Ready, Version
 from service.api.problems import Problem
-from service.api.read_schemas import Live, Ready, Version
 from service.api.services import ApiServices, services_of
 from service.core.types import Backlog
 from service.errors import StoreUnavailable
